@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Quiet by default; V=1 shows commands.  O= selects the build directory,
+# SAN= a sanitizer set (each SAN value gets its own object tree).
+MAKEFLAGS += -rR --no-print-directory
+.SUFFIXES:
+.SECONDARY:
+.DEFAULT_GOAL := all
+V ?= 0
+O ?= build
+SAN ?=
+WERROR ?= 1
+comma := ,
+B := $(O)$(if $(SAN),-$(subst $(comma),+,$(SAN)))
+
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+AR := ar
+cflags := -std=gnu11 -O2 -g -D_GNU_SOURCE -Iessa-emu/include -I. \
+	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wvla -Wformat=2 -Wundef -fno-strict-aliasing -fno-common $(if $(filter 1,$(WERROR)),-Werror) \
+	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) $(CFLAGS)
+ldflags := -pthread $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+
+ifeq ($(V),1)
+Q :=
+else
+Q := @
+endif
+msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) $(2:$(O)/%=%))
+
+include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild
+srcs := $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y)
+objs = $(patsubst %.c,$(B)/%.o,$(1))
+
+all: $(B)/hyp/hyp ## build everything
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(cflags) -MMD -MP -c -o $@ $<
+$(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs)
+$(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
+$(B)/hyp/mem/tests/%: $(B)/hyp/mem/tests/%.o $(call objs,$(mem-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
+$(B)/hyp/tests/%: $(B)/hyp/tests/%.o $(filter-out %/main.o,$(call objs,$(hyp-y) $(mem-y)))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs) -lcmocka
+
+tests := $(patsubst %.c,$(B)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y))
+check: $(tests) layers ## run unit tests (TAP, no root, no KVM)
+	$(Q)rc=0; for t in $(tests); do $$t || rc=1; done; exit $$rc
+layers: ## fail on a forbidden #include
+	$(Q)sh tools/check-layers.sh
+compdb: ## write compile_commands.json
+	$(Q){ printf '['; sep=; for s in $(srcs); do \
+	  printf '%s\n{"directory":"%s","file":"%s","arguments":["$(CC)"' "$$sep" "$(CURDIR)" $$s; \
+	  for f in $(cflags); do printf ',"%s"' "$$f"; done; \
+	  printf ',"-c","%s"]}' $$s; sep=,; done; printf '\n]\n'; } > compile_commands.json
+analyze: ## gcc -fanalyzer, cppcheck, clang-tidy
+	$(Q)$(MAKE) O=$(O)-analyze CFLAGS=-fanalyzer all
+	$(Q)$(MAKE) compdb
+	$(call msg,CPPCHK,$(O))
+	$(Q)cppcheck --quiet --error-exitcode=1 --inline-suppr \
+	  --enable=warning,portability --project=compile_commands.json
+	$(call msg,TIDY,$(O))
+	$(Q)clang-tidy --quiet -p . $(srcs) 2>/dev/null
+asan tsan: ## unit tests under ASan+UBSan / TSan
+asan: ; $(Q)$(MAKE) SAN=address,undefined check
+tsan: ; $(Q)$(MAKE) SAN=thread check
+help: ## this text
+	@sed -nE 's/^([a-z ]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+clean: ## remove the build directory
+	$(Q)rm -rf $(O) $(O)-* compile_commands.json
+.PHONY: all check layers compdb analyze asan tsan help clean
+-include $(patsubst %.c,$(B)/%.d,$(srcs))

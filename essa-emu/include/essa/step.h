@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The transition function of the page-hinting interface: pure, no libc, no
+ * locks, for the guest kernel, the host and the tests alike.  Callers apply a
+ * result with compare-and-exchange and start over when that fails.
+ */
+#ifndef _ESSA_STEP_H
+#define _ESSA_STEP_H
+
+#include <essa/abi.h>
+
+/* No byte: the frame is busy and the operation has to wait (ESSA_CMD_WAIT). */
+#define ESSA_WAIT		(-1)
+/* No byte: the host may not do that to the frame now. */
+#define ESSA_REFUSED		(-2)
+
+/**
+ * essa_is_discarded() - did the guest lose the content of this frame?
+ * @state: state byte
+ */
+static inline int essa_is_discarded(__u8 state)
+{
+	return (state & 0x02) && (state & ESSA_CONTENT_MASK) == ESSA_ZERO;
+}
+
+static inline int __essa_to_stable(__u8 old)
+{
+	/* Late release: the release in flight would destroy new content. */
+	if (old & ESSA_BUSY)
+		return ESSA_WAIT;
+	return old & ~(ESSA_USAGE_MASK | ESSA_PENDING);
+}
+
+static inline int __essa_to_volatile(__u8 old, __u8 usage)
+{
+	/* A frame without content has nothing to make volatile. */
+	if ((old & ESSA_CONTENT_MASK) == ESSA_ZERO)
+		return old;
+	return (old & ~(ESSA_USAGE_MASK | ESSA_PENDING)) | usage;
+}
+
+/**
+ * essa_next() - what an operation of the guest makes of a state byte
+ * @old: state byte before
+ * @op:  ESSA_OP_*
+ *
+ * Return: the byte after; @old where the operation is refused or changes
+ * nothing; ESSA_WAIT.  An unknown @op changes nothing.
+ */
+static inline int essa_next(__u8 old, unsigned int op)
+{
+	switch (op) {
+	case ESSA_OP_SET_STABLE:
+	case ESSA_OP_SET_STABLE_RESIDENT:
+		return __essa_to_stable(old);
+	case ESSA_OP_SET_STABLE_IF_KEPT:
+		return essa_is_discarded(old) ? old : __essa_to_stable(old);
+	case ESSA_OP_SET_UNUSED:
+		return (old & ~(ESSA_USAGE_MASK | ESSA_PENDING)) | ESSA_UNUSED;
+	case ESSA_OP_SET_VOLATILE:
+		return __essa_to_volatile(old, ESSA_VOLATILE);
+	case ESSA_OP_SET_POTENTIAL:
+		return __essa_to_volatile(old, ESSA_POTENTIAL);
+	case ESSA_OP_SET_PENDING:
+		if ((old & ESSA_USAGE_MASK) != ESSA_STABLE)
+			return old;
+		return old | ESSA_PENDING;
+	case ESSA_OP_COMMIT_VOLATILE:
+		/* Whoever took a reference meanwhile has cleared pending. */
+		if ((old & (ESSA_USAGE_MASK | ESSA_PENDING)) !=
+		    (ESSA_STABLE | ESSA_PENDING))
+			return old;
+		return __essa_to_volatile(old, ESSA_VOLATILE);
+	default:
+		return old;
+	}
+}
+
+/**
+ * essa_host_discard() - commit a discard and mark its release as in flight
+ * @old:   state byte before
+ * @clean: the frame is known unwritten since it became Potentially Volatile
+ *
+ * Return: the byte after, with ESSA_BUSY set, or ESSA_REFUSED.
+ */
+static inline int essa_host_discard(__u8 old, int clean)
+{
+	__u8 usage = old & ESSA_USAGE_MASK;
+
+	if (usage == ESSA_STABLE || (usage == ESSA_POTENTIAL && !clean))
+		return ESSA_REFUSED;
+	if ((old & (ESSA_PENDING | ESSA_BUSY)) ||
+	    (old & ESSA_CONTENT_MASK) == ESSA_ZERO)
+		return ESSA_REFUSED;
+	return (old & ~ESSA_CONTENT_MASK) | ESSA_ZERO | ESSA_BUSY;
+}
+
+/**
+ * essa_host_released() - the release that a discard began is over
+ * @old: state byte before
+ */
+static inline int essa_host_released(__u8 old)
+{
+	return old & ~ESSA_BUSY;
+}
+
+/**
+ * essa_host_content() - record a new content state
+ * @old:     state byte before
+ * @content: ESSA_RESIDENT, ESSA_PRESERVED or ESSA_ZERO
+ *
+ * Return: the byte after, or ESSA_REFUSED if that would make a volatile frame
+ * look discarded, or a discarded one look kept.
+ */
+static inline int essa_host_content(__u8 old, __u8 content)
+{
+	__u8 next = (old & ~ESSA_CONTENT_MASK) | content;
+
+	if (essa_is_discarded(old) != essa_is_discarded(next))
+		return ESSA_REFUSED;
+	return next;
+}
+
+#endif /* _ESSA_STEP_H */

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Guest memory of one VM: RAM, frame table, state table, reclaim, swap.
+ *
+ * The rest of hyp knows guest memory through this header only.  Nothing here
+ * depends on KVM: a test drives it with threads that touch the RAM.
+ */
+#ifndef HYP_MEM_H
+#define HYP_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define MEM_PAGE_SIZE	4096u
+#define MEM_MAX_REGIONS	2
+
+struct mem; /* opaque */
+
+/**
+ * struct mem_config - what a VM's memory is to be; copied by mem_create()
+ * @size_bytes:   guest RAM, a multiple of 4 KiB
+ * @limit_bytes:  resident limit, a multiple of 4 KiB; 0: none
+ * @swap_dir:     directory for the (unlinked) swap file; NULL: no swap
+ * @swap_bytes:   most bytes the swap file may hold
+ * @hinting:      take the guest's state table into account
+ * @storm:        discard every volatile frame as soon as it is seen
+ * @fatal:        called once, from any thread, when the guest can no longer
+ *		  run without losing data (swap full, I/O error); @err is a
+ *		  negative errno, @what one line that says what to do.  Must
+ *		  not block; the VM is expected to stop.
+ * @fatal_ctx:    first argument of @fatal
+ */
+struct mem_config {
+	uint64_t size_bytes;
+	uint64_t limit_bytes;
+	const char *swap_dir;
+	uint64_t swap_bytes;
+	bool hinting;
+	bool storm;
+	void (*fatal)(void *ctx, int err, const char *what);
+	void *fatal_ctx;
+};
+
+/** struct mem_region - guest-physical range of RAM and where hyp sees it */
+struct mem_region {
+	uint64_t gpa;
+	uint64_t size_bytes;
+	void *hva;
+};
+
+/* What a vCPU thread does about a SIGBUS on guest RAM. */
+enum mem_fault {
+	MEM_FAULT_RETRY,	/* frame is accessible now: run on */
+	MEM_FAULT_DISCARD,	/* inject a discard fault */
+	MEM_FAULT_FOREIGN,	/* not an address of guest RAM */
+};
+
+/** struct mem_stats - counters since mem_create(), in frames unless said */
+struct mem_stats {
+	uint64_t frames, resident, resident_peak, preserved, limit;
+	uint64_t discarded_unused, discarded_volatile;
+	uint64_t discard_lost;		/* the guest was faster than the CAS */
+	uint64_t swapped_out, swapped_in;
+	uint64_t swap_out_bytes, swap_in_bytes;
+	uint64_t fault_zero, fault_preserved, fault_stale, fault_discard;
+	uint64_t device_fills;		/* filled for a device access */
+	uint64_t release_batches;
+	uint64_t busy_waits;		/* ESSA_CMD_WAIT calls that slept */
+	uint64_t scans;
+};
+
+/** struct mem_dist - frames by usage (S U V P) and content (r p z) */
+struct mem_dist {
+	uint64_t n[4][3];
+};
+
+/**
+ * mem_create() - reserve RAM and state table, open and probe userfaultfd
+ * @out: set on success; caller owns, mem_destroy()
+ * @cfg: copied
+ * @why: on failure set to one static line that says what to do about it
+ *
+ * RAM begins as zero (no backing).  No thread runs yet.
+ * Return: 0 or a negative errno.
+ */
+int mem_create(struct mem **out, const struct mem_config *cfg, const char **why);
+
+/** mem_start() - start the pager and reclaim threads */
+int mem_start(struct mem *mem);
+
+/**
+ * mem_stop() - stop and join them; no vCPU or device may touch RAM any more
+ * Waits in mem_hypercall() and mem_get() end before.
+ */
+void mem_stop(struct mem *mem);
+
+/** mem_destroy() - free everything; accepts NULL */
+void mem_destroy(struct mem *mem);
+
+/** mem_regions() - RAM as memslots; @out is owned by @mem. Return: how many */
+unsigned int mem_regions(const struct mem *mem, const struct mem_region **out);
+
+/**
+ * mem_table() - the shared state table, to be mapped at a gpa outside RAM
+ * @len_bytes: its size, a multiple of 4 KiB
+ * @nr_frames: its entries: highest gfn of RAM + 1
+ */
+void *mem_table(const struct mem *mem, size_t *len_bytes, uint64_t *nr_frames);
+
+/**
+ * mem_get() - make a range accessible to the host and keep it so
+ * @gpa: start, untrusted
+ * @len: bytes; > 0
+ * @hva: set to the address of @gpa
+ *
+ * The frames become resident and are neither discarded, paged out nor moved
+ * until mem_put() with the same range.
+ * Context: a thread that holds no lock of mem; may sleep; not the pager's.
+ * Return: 0; -EFAULT if the range is not wholly inside one region of RAM or a
+ * frame in it is discarded; -ECANCELED when the VM is stopping.
+ */
+int mem_get(struct mem *mem, uint64_t gpa, size_t len, void **hva);
+void mem_put(struct mem *mem, uint64_t gpa, size_t len);
+
+/** mem_read(), mem_write() - copy; rules and errors as mem_get() */
+int mem_read(struct mem *mem, uint64_t gpa, void *dst, size_t len);
+int mem_write(struct mem *mem, uint64_t gpa, const void *src, size_t len);
+
+/**
+ * mem_fault() - resolve a SIGBUS that a vCPU took on guest RAM
+ * @addr: si_addr
+ * @gpa:  set to the guest physical address of the page
+ */
+enum mem_fault mem_fault(struct mem *mem, const void *addr, uint64_t *gpa);
+
+/**
+ * mem_hypercall() - slow path of the interface (ESSA_CMD_*)
+ * @test_hooks: allow ESSA_CMD_TEST_*
+ *
+ * Arguments are the guest's and untrusted.  May sleep.
+ * Return: the value for EAX.
+ */
+int32_t mem_hypercall(struct mem *mem, uint64_t cmd, uint64_t gfn, uint64_t nr,
+		      bool test_hooks);
+
+/** mem_reset() - the guest rebooted or crashed: all frames Stable, hinting off */
+void mem_reset(struct mem *mem);
+
+/** mem_set_limit() - change the resident limit; returns at once. 0 or -EINVAL */
+int mem_set_limit(struct mem *mem, uint64_t limit_bytes);
+
+void mem_get_stats(struct mem *mem, struct mem_stats *out);
+void mem_get_dist(struct mem *mem, struct mem_dist *out);
+
+#endif /* HYP_MEM_H */
