@@ -102,16 +102,12 @@ static bool is_zero(const uint8_t *page)
 	return !page[0] && !memcmp(page, page + 1, MEM_PAGE_SIZE - 1);
 }
 
-static unsigned int find_zeros(struct pageout *po)
+static void find_zeros(struct pageout *po)
 {
-	unsigned int nr = 0;
 	unsigned int i;
 
-	for (i = 0; i < po->nr; i++) {
+	for (i = 0; i < po->nr; i++)
 		po->page[i].zero = is_zero(staged(po, i));
-		nr += po->page[i].zero;
-	}
-	return nr;
 }
 
 /* Write staged pages [i, i + run) where slots can be had. */
@@ -184,6 +180,8 @@ static bool publish_out(struct mem *mem, struct pageout_page *p)
 	if (ok) {
 		f->content = content;
 		f->slot = p->slot;
+		mem_count(&mem->count.preserved, !p->zero);
+		mem_count(&mem->count.swapped_out, !p->zero);
 		/* Nobody to wake: @waited was not set. */
 		__frame_publish(mem, p->idx);
 	}
@@ -218,7 +216,6 @@ unsigned int pageout_batch(struct mem *mem, const uint64_t *idx,
 {
 	struct pageout *po = &mem->pageout;
 	unsigned int out = 0;
-	unsigned int kept = 0;
 	unsigned int i;
 
 	pthread_mutex_lock(&po->lock);
@@ -226,23 +223,15 @@ unsigned int pageout_batch(struct mem *mem, const uint64_t *idx,
 	find_zeros(po);
 	write_staged(mem);
 	for (i = 0; i < po->nr; i++) {
-		if (!publish_out(mem, &po->page[i])) {
+		if (publish_out(mem, &po->page[i]))
+			out++;
+		else
 			move_back(mem, i);
-			continue;
-		}
-		out++;
-		kept += !po->page[i].zero;
 	}
 	if (po->nr)
 		madvise(po->staging, (size_t)po->nr * MEM_PAGE_SIZE,
 			MADV_DONTNEED);
 	pthread_mutex_unlock(&po->lock);
-	/*
-	 * "preserved" is counted after publication: a fill may have taken a
-	 * frame back by now, so readers of the counter allow for the lag.
-	 */
-	mem_count(&mem->count.preserved, kept);
-	mem_count(&mem->count.swapped_out, kept);
 	limit_uncharge(mem, out);
 	return out;
 }
