@@ -37,8 +37,12 @@ static int copy_zeros(struct mem *mem, uint64_t idx, unsigned int nr)
 	return err;
 }
 
-/* The byte says "resident" before the guest can know that the page is there. */
-static void announce(struct mem *mem, uint64_t idx, unsigned int nr)
+/*
+ * UFFDIO_COPY lets the guest run on before this thread does: byte and counters
+ * say what is to be true before the guest can know that the page is there.
+ */
+static void announce(struct mem *mem, uint64_t idx, unsigned int nr,
+		     bool preserved)
 {
 	unsigned int i;
 
@@ -47,6 +51,11 @@ static void announce(struct mem *mem, uint64_t idx, unsigned int nr)
 		/* Never refused: resident does not look discarded. */
 		__state_set_content(mem, idx + i, FRAME_RESIDENT);
 	frame_unlock(mem, idx);
+	if (!preserved)
+		return;
+	mem_uncount(&mem->count.preserved, nr);
+	mem_count(&mem->count.swapped_in, nr);
+	mem_count(&mem->count.swap_in_bytes, (uint64_t)nr * MEM_PAGE_SIZE);
 }
 
 static void publish(struct mem *mem, uint64_t idx, unsigned int nr,
@@ -82,22 +91,17 @@ int fill_run(struct mem *mem, uint64_t idx, unsigned int nr, uint64_t hit)
 	uint32_t slot = mem->frames[idx].slot;
 	int err;
 
-	announce(mem, idx, nr);
+	announce(mem, idx, nr, preserved);
 	if (preserved)
 		err = read_and_copy(mem, idx, nr, slot);
 	else
 		err = copy_zeros(mem, idx, nr);
 	publish(mem, idx, nr, hit, !err);
 	if (err) {
+		mem_count(&mem->count.preserved, preserved ? nr : 0);
 		limit_uncharge(mem, nr);
-		return err;
-	}
-	if (preserved) {
+	} else if (preserved) {
 		swap_free(mem->swap, slot, nr);
-		mem_uncount(&mem->count.preserved, nr);
-		mem_count(&mem->count.swapped_in, nr);
-		mem_count(&mem->count.swap_in_bytes,
-			  (uint64_t)nr * MEM_PAGE_SIZE);
 	}
-	return 0;
+	return err;
 }

@@ -56,47 +56,54 @@ void limit_kick(struct mem *mem)
 	pthread_mutex_unlock(&l->lock);
 }
 
-static void note_charge(struct mem *mem, uint64_t now, uint64_t limit)
+static void note_peak(struct limit *l, uint64_t now)
 {
-	struct limit *l = &mem->limit;
 	uint64_t peak = atomic_load(&l->peak);
 
 	while (now > peak && !atomic_compare_exchange_weak(&l->peak, &peak, now))
 		;
-	if (limit != UINT64_MAX && now > minus(limit, gap_of(limit)))
-		limit_kick(mem);
 }
 
-static bool charge_below(struct mem *mem, uint64_t nr, uint64_t bound,
-			 uint64_t limit)
+static bool charge_below(struct limit *l, uint64_t nr, uint64_t bound)
 {
-	struct limit *l = &mem->limit;
 	uint64_t now = atomic_load(&l->charged);
 
 	do {
 		if (now > bound || nr > bound - now)
 			return false;
 	} while (!atomic_compare_exchange_weak(&l->charged, &now, now + nr));
-	note_charge(mem, now + nr, limit);
+	note_peak(l, now + nr);
 	return true;
+}
+
+/* Above the low mark reclaim is to work ahead. */
+static bool is_high(struct limit *l)
+{
+	uint64_t limit = atomic_load(&l->limit);
+
+	return limit != UINT64_MAX &&
+	       atomic_load(&l->charged) > minus(limit, gap_of(limit));
 }
 
 bool limit_try_charge(struct mem *mem, uint64_t nr)
 {
-	uint64_t limit = atomic_load(&mem->limit.limit);
+	struct limit *l = &mem->limit;
 
-	return charge_below(mem, nr, limit, limit);
+	if (!charge_below(l, nr, atomic_load(&l->limit)))
+		return false;
+	if (is_high(l))
+		limit_kick(mem);
+	return true;
 }
 
 bool limit_try_spare(struct mem *mem, uint64_t nr, bool wide)
 {
 	uint64_t limit = atomic_load(&mem->limit.limit);
+	uint64_t bound = limit;
 
-	if (limit == UINT64_MAX)
-		return charge_below(mem, nr, limit, limit);
-	return charge_below(mem, nr,
-			    minus(limit, gap_of(limit) * (wide ? 4 : 1)),
-			    limit);
+	if (limit != UINT64_MAX)
+		bound = minus(limit, gap_of(limit) * (wide ? 4 : 1));
+	return charge_below(&mem->limit, nr, bound);
 }
 
 int limit_charge(struct mem *mem, uint64_t nr)
@@ -114,14 +121,16 @@ int limit_charge(struct mem *mem, uint64_t nr)
 	 * uncharged, or whoever uncharges sees the waiter (both seq_cst).
 	 */
 	atomic_fetch_add(&l->waiters, 1);
-	while (!limit_try_charge(mem, nr)) {
+	for (;;) {
+		/* First: room that comes while stopping must not be used. */
 		if (mem_is_stopping(mem) || atomic_load(&mem->failed)) {
 			err = -ECANCELED;
 			break;
 		}
+		if (charge_below(l, nr, atomic_load(&l->limit)))
+			break;
 		if (l->idle_rounds - seen >= LIMIT_PATIENCE) {
-			note_charge(mem, atomic_fetch_add(&l->charged, nr) + nr,
-				    UINT64_MAX);
+			note_peak(l, atomic_fetch_add(&l->charged, nr) + nr);
 			break;
 		}
 		atomic_store(&l->kicked, true);

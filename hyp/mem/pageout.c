@@ -78,19 +78,23 @@ static void move_out(struct mem *mem, const uint64_t *idx, unsigned int nr)
 	unsigned int i = 0;
 	unsigned int run, k;
 	size_t moved;
+	int err;
 
 	po->nr = 0;
 	while (i < nr) {
 		run = 1;
 		while (i + run < nr && idx[i + run] == idx[i] + run)
 			run++;
-		uffd_move(mem->uffd, staged(po, po->nr), mem_hva(mem, idx[i]),
-			  (size_t)run * MEM_PAGE_SIZE, &moved);
+		err = uffd_move(mem->uffd, staged(po, po->nr),
+				mem_hva(mem, idx[i]),
+				(size_t)run * MEM_PAGE_SIZE, &moved);
 		for (k = 0; k < moved / MEM_PAGE_SIZE; k++, i++)
 			po->page[po->nr++] =
 				(struct pageout_page){ .idx = idx[i] };
-		if (moved / MEM_PAGE_SIZE < run) {
-			/* Pinned by the kernel, or racing: later, perhaps. */
+		if (err) {
+			/* In use by the kernel, shared by KSM: later, perhaps. */
+			if (err != -EBUSY && err != -EAGAIN)
+				mem_fatal(mem, err, "cannot move guest memory out of the way: the host needs a working UFFDIO_MOVE");
 			publish_resident(mem, idx[i], true);
 			i++;
 		}
@@ -102,16 +106,12 @@ static bool is_zero(const uint8_t *page)
 	return !page[0] && !memcmp(page, page + 1, MEM_PAGE_SIZE - 1);
 }
 
-static unsigned int find_zeros(struct pageout *po)
+static void find_zeros(struct pageout *po)
 {
-	unsigned int nr = 0;
 	unsigned int i;
 
-	for (i = 0; i < po->nr; i++) {
+	for (i = 0; i < po->nr; i++)
 		po->page[i].zero = is_zero(staged(po, i));
-		nr += po->page[i].zero;
-	}
-	return nr;
 }
 
 /* Write staged pages [i, i + run) where slots can be had. */
@@ -184,6 +184,8 @@ static bool publish_out(struct mem *mem, struct pageout_page *p)
 	if (ok) {
 		f->content = content;
 		f->slot = p->slot;
+		mem_count(&mem->count.preserved, !p->zero);
+		mem_count(&mem->count.swapped_out, !p->zero);
 		/* Nobody to wake: @waited was not set. */
 		__frame_publish(mem, p->idx);
 	}
@@ -218,7 +220,6 @@ unsigned int pageout_batch(struct mem *mem, const uint64_t *idx,
 {
 	struct pageout *po = &mem->pageout;
 	unsigned int out = 0;
-	unsigned int kept = 0;
 	unsigned int i;
 
 	pthread_mutex_lock(&po->lock);
@@ -226,23 +227,15 @@ unsigned int pageout_batch(struct mem *mem, const uint64_t *idx,
 	find_zeros(po);
 	write_staged(mem);
 	for (i = 0; i < po->nr; i++) {
-		if (!publish_out(mem, &po->page[i])) {
+		if (publish_out(mem, &po->page[i]))
+			out++;
+		else
 			move_back(mem, i);
-			continue;
-		}
-		out++;
-		kept += !po->page[i].zero;
 	}
 	if (po->nr)
 		madvise(po->staging, (size_t)po->nr * MEM_PAGE_SIZE,
 			MADV_DONTNEED);
 	pthread_mutex_unlock(&po->lock);
-	/*
-	 * "preserved" is counted after publication: a fill may have taken a
-	 * frame back by now, so readers of the counter allow for the lag.
-	 */
-	mem_count(&mem->count.preserved, kept);
-	mem_count(&mem->count.swapped_out, kept);
 	limit_uncharge(mem, out);
 	return out;
 }
