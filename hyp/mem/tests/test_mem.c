@@ -103,6 +103,28 @@ static void zero_page_is_not_written_to_swap(void **s)
 	vm_end(&vm);
 }
 
+static void neighbours_in_swap_come_back_together(void **s)
+{
+	struct vm vm;
+	uint64_t i;
+
+	(void)s;
+	vm_start(&vm, CFG(.hinting = true));
+	for (i = 14; i < 26; i++)
+		put(&vm, i, i);
+	for (i = 14; i < 26; i++)
+		assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT, i), 0);
+	assert_int_equal(get(&vm, 20), 20);
+	/* The aligned group of eight, and no more. */
+	assert_int_equal(stats(&vm).fault_preserved, 1);
+	assert_int_equal(stats(&vm).swapped_in, 8);
+	assert_int_equal(state(&vm, 16), ESSA_STABLE | ESSA_RESIDENT);
+	assert_int_equal(state(&vm, 15), ESSA_STABLE | ESSA_PRESERVED);
+	for (i = 14; i < 26; i++)
+		assert_int_equal(get(&vm, i), i);
+	vm_end(&vm);
+}
+
 static void preserved_volatile_page_can_be_discarded(void **s)
 {
 	struct vm vm;
@@ -524,6 +546,7 @@ int main(void)
 		cmocka_unit_test(stable_and_pending_pages_are_not_discarded),
 		cmocka_unit_test(paged_out_page_comes_back),
 		cmocka_unit_test(zero_page_is_not_written_to_swap),
+		cmocka_unit_test(neighbours_in_swap_come_back_together),
 		cmocka_unit_test(preserved_volatile_page_can_be_discarded),
 		cmocka_unit_test(swap_round_trip_under_a_small_limit),
 		cmocka_unit_test(hostile_hypercalls_are_refused),
