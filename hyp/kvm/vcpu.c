@@ -431,19 +431,11 @@ void vcpu_kick(struct vcpu *vcpu)
 
 int vcpu_join(struct vcpu *vcpu, unsigned int timeout_ms)
 {
-	struct timespec until;
 	int err;
 
 	if (!vcpu->started)
 		return 0;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	err = -pthread_timedjoin_np(vcpu->thread, NULL, &until);
+	err = thread_join(vcpu->thread, timeout_ms);
 	if (!err)
 		vcpu->started = false;
 	return err;
