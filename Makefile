@@ -9,6 +9,7 @@ V ?= 0
 O ?= build
 SAN ?=
 WERROR ?= 1
+DISK_MIB ?= 300
 comma := ,
 B := $(O)$(if $(SAN),-$(subst $(comma),+,$(SAN)))
 
@@ -30,9 +31,9 @@ Q := @
 endif
 msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) '$(2:$(O)/%=%)')
 
-include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild
+include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild tools/disk/Kbuild
 srcs := $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
-	$(sort $(lab-host-y) $(lab-agent-y))
+	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
 all: $(B)/hyp/hyp ## build everything
@@ -75,6 +76,16 @@ $(lab)/lab.cpio.gz: $(lab)/agent $(lab)/deb/stamp tools/lab/mkinitrd
 	$(Q)sh tools/lab/mkinitrd $< $(@D)/deb $@
 $(lab)/ready: $(lab)/host $(lab)/lab.cpio.gz $(lab)/vmlinuz
 	$(Q)touch $@
+include kernel-patches/Kbuild
+
+$(O)/tools/disk/mkfiles: $(call objs,$(disk-gen-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags)
+disk: $(O)/disk.img ## make the guest's disk image (300 MiB of files with checksums)
+$(O)/disk.img: $(O)/tools/disk/mkfiles $(guest-disk-bin) tools/mkdisk
+	$(call msg,DISK,$@)
+	$(Q)tools/mkdisk $@ $< 1 $(DISK_MIB) 160 $(guest-disk-bin)
+
 lab: $(lab)/ready ## build the machine that tools/lab/run runs programs in
 lab-shell: $(lab)/ready ## a shell where KVM is: here, or in the lab
 	$(Q)O=$(O) tools/lab/run --tty -- $${SHELL:-/bin/sh}
@@ -104,5 +115,5 @@ help: ## this text
 	@sed -nE 's/^([a-z ]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all lab lab-shell check layers compdb analyze asan tsan help clean
+.PHONY: all disk lab lab-shell check layers compdb analyze asan tsan help clean
 -include $(patsubst %.c,$(B)/%.d,$(srcs))
