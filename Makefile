@@ -9,6 +9,7 @@ V ?= 0
 O ?= build
 SAN ?=
 WERROR ?= 1
+DISK_MIB ?= 300
 comma := ,
 B := $(O)$(if $(SAN),-$(subst $(comma),+,$(SAN)))
 
@@ -28,10 +29,11 @@ Q :=
 else
 Q := @
 endif
-msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) $(2:$(O)/%=%))
+msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) '$(2:$(O)/%=%)')
 
-include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild
-srcs := $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y)
+include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild tools/disk/Kbuild
+srcs := $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
+	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
 all: $(B)/hyp/hyp ## build everything
@@ -52,6 +54,41 @@ $(B)/hyp/mem/tests/%: $(B)/hyp/mem/tests/%.o $(call objs,$(mem-y))
 $(B)/hyp/tests/%: $(B)/hyp/tests/%.o $(filter-out %/main.o,$(call objs,$(hyp-y) $(mem-y)))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs) -lcmocka
+
+# The lab: see tools/lab/run.
+lab := $(O)/lab
+$(lab)/deb/stamp:
+	$(call msg,FETCH,Debian 6.12 cloud kernel (25 MB))
+	$(Q)sh tools/lab/fetch-kernel $(@D)
+	$(Q)touch $@
+$(lab)/vmlinuz: $(lab)/deb/stamp
+	$(Q)cp $(@D)/deb/boot/vmlinuz-* $@
+$(lab)/host: $(call objs,$(lab-host-y))
+	@mkdir -p $(@D)
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags)
+$(lab)/agent: $(call objs,$(lab-agent-y))
+	@mkdir -p $(@D)
+	$(call msg,LD,$@)
+	$(Q)$(CC) -static -o $@ $^ $(ldflags)
+$(lab)/lab.cpio.gz: $(lab)/agent $(lab)/deb/stamp tools/lab/mkinitrd
+	$(call msg,CPIO,$@)
+	$(Q)sh tools/lab/mkinitrd $< $(@D)/deb $@
+$(lab)/ready: $(lab)/host $(lab)/lab.cpio.gz $(lab)/vmlinuz
+	$(Q)touch $@
+include kernel-patches/Kbuild
+
+$(O)/tools/disk/mkfiles: $(call objs,$(disk-gen-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags)
+disk: $(O)/disk.img ## make the guest's disk image (300 MiB of files with checksums)
+$(O)/disk.img: $(O)/tools/disk/mkfiles $(guest-disk-bin) tools/mkdisk
+	$(call msg,DISK,$@)
+	$(Q)tools/mkdisk $@ $< 1 $(DISK_MIB) 160 $(guest-disk-bin)
+
+lab: $(lab)/ready ## build the machine that tools/lab/run runs programs in
+lab-shell: $(lab)/ready ## a shell where KVM is: here, or in the lab
+	$(Q)O=$(O) tools/lab/run --tty -- $${SHELL:-/bin/sh}
 
 tests := $(patsubst %.c,$(B)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y))
 check: $(tests) layers ## run unit tests (TAP, no root, no KVM)
@@ -78,5 +115,5 @@ help: ## this text
 	@sed -nE 's/^([a-z ]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all check layers compdb analyze asan tsan help clean
+.PHONY: all disk lab lab-shell check layers compdb analyze asan tsan help clean
 -include $(patsubst %.c,$(B)/%.d,$(srcs))
