@@ -61,9 +61,13 @@ static int wait_range(struct mem *mem, uint64_t idx, uint64_t nr)
 	return err;
 }
 
+/* Waits for one frame; a guest that scribbles busy bits shall not keep us. */
+#define OPERATE_TRIES	1000u
+
 static int32_t operate(struct mem *mem, unsigned int op, uint64_t idx,
 		       uint64_t nr)
 {
+	unsigned int tries = 0;
 	uint32_t done = 0;
 	uint8_t old = 0;
 	int next = 0;
@@ -73,6 +77,8 @@ static int32_t operate(struct mem *mem, unsigned int op, uint64_t idx,
 		next = state_guest_op(mem, idx + done, op, &old);
 		if (next == ESSA_WAIT) {
 			err = wait_range(mem, idx + done, 1);
+			if (!err && ++tries == OPERATE_TRIES)
+				err = -EBUSY;
 			if (err)
 				return err;
 			continue;
@@ -84,6 +90,7 @@ static int32_t operate(struct mem *mem, unsigned int op, uint64_t idx,
 			if (err && err != -EFAULT)
 				return err;
 		}
+		tries = 0;
 		done++;
 		if (!is_done(op, (uint8_t)next))
 			break;

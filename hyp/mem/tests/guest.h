@@ -43,6 +43,16 @@ static void guest_on_sigbus(int sig, siginfo_t *info, void *uc)
 	siglongjmp(guest_env, 1);
 }
 
+/* Ends an access that sleeps in the kernel, as a kick ends KVM_RUN. */
+static void guest_on_kick(int sig)
+{
+	(void)sig;
+	if (!guest_armed)
+		return;
+	guest_armed = 0;
+	siglongjmp(guest_env, 2);
+}
+
 static inline void guest_init(void)
 {
 	struct sigaction sa = {
@@ -50,7 +60,13 @@ static inline void guest_init(void)
 		.sa_flags = SA_SIGINFO | SA_NODEFER,
 	};
 
+	struct sigaction kick = {
+		.sa_handler = guest_on_kick,
+		.sa_flags = SA_NODEFER,
+	};
+
 	sigaction(SIGBUS, &sa, NULL);
+	sigaction(SIGUSR1, &kick, NULL);
 }
 
 enum guest_access { GUEST_OK, GUEST_DISCARDED, GUEST_GAVE_UP };
@@ -62,9 +78,11 @@ static inline enum guest_access guest_access(struct mem *mem,
 {
 	volatile int tries = 0;
 	uint64_t gpa;
+	int jump;
 
 	for (;;) {
-		if (!sigsetjmp(guest_env, 0)) {
+		jump = sigsetjmp(guest_env, 0);
+		if (!jump) {
 			guest_armed = 1;
 			__atomic_signal_fence(__ATOMIC_SEQ_CST);
 			if (is_write)
@@ -75,6 +93,8 @@ static inline enum guest_access guest_access(struct mem *mem,
 			guest_armed = 0;
 			return GUEST_OK;
 		}
+		if (jump == 2)
+			return GUEST_GAVE_UP;
 		switch (mem_fault(mem, guest_addr, &gpa)) {
 		case MEM_FAULT_DISCARD:
 			return GUEST_DISCARDED;
@@ -94,7 +114,8 @@ static inline uint64_t rnd(uint64_t *s)
 	*s ^= *s << 13;
 	*s ^= *s >> 7;
 	*s ^= *s << 17;
-	return *s;
+	/* The low bits alone are a function of the last low bits. */
+	return (*s * 0x2545f4914f6cdd1dull) >> 8;
 }
 
 static inline uint64_t test_seed(void)
