@@ -30,7 +30,7 @@ Q := @
 endif
 msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) $(2:$(O)/%=%))
 
-include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild
+include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild guest-tests/Kbuild
 srcs := $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
