@@ -213,18 +213,20 @@ static int own_verify(struct worker *w, struct own_file *f)
 
 int own_create(struct worker *w)
 {
+	char dir[sizeof(w->own->dir)];
 	unsigned int i;
 
 	w->own = calloc(1, sizeof(*w->own));
 	if (!w->own)
 		return -ENOMEM;
-	snprintf(w->own->dir, sizeof(w->own->dir), "%s/own.XXXXXX", w->root);
 	/* A run that was killed has left its files on the disk. */
-	if (!mkdtemp(w->own->dir))
+	snprintf(dir, sizeof(dir), "%s/own.XXXXXX", w->root);
+	if (!mkdtemp(dir))
 		return -errno;
+	memcpy(w->own->dir, dir, sizeof(dir));
 	for (i = 0; i < OWN_FILES; i++)
 		snprintf(w->own->files[i].path, sizeof(w->own->files[i].path),
-			 "%.95s/%u", w->own->dir, i);
+			 "%s/%u", dir, i);
 	return 0;
 }
 
