@@ -31,8 +31,9 @@ Q := @
 endif
 msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) '$(2:$(O)/%=%)')
 
-include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild tools/disk/Kbuild
--include guest-tests/Kbuild selftests/Kbuild
+include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild tools/disk/Kbuild \
+	guest-tests/Kbuild
+-include selftests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
 srcs := $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
 	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y)
