@@ -36,6 +36,8 @@ static const int allowed[] = {
 	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigtimedwait),
 	SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigaction), SCMP_SYS(tgkill),
 	SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(exit),
+	/* glibc in a thread that has just been created */
+	SCMP_SYS(rseq), SCMP_SYS(set_robust_list),
 	SCMP_SYS(exit_group),
 };
 

@@ -97,6 +97,9 @@ int stats_summary(FILE *file, const struct stats *s, int exit_code)
 	for (i = 0; i < VCPU_NR_COUNTS; i++)
 		fprintf(file, "%s %" PRIu64 "\n", vcpu_count_names[i],
 			s->counts[i]);
+	for (i = 0; i < KVMSTATS_NR; i++)
+		fprintf(file, "kvm_%s %" PRIu64 "\n", kvmstats_names[i],
+			s->kvm[i]);
 	for (usage = 0; usage < 4; usage++)
 		for (content = 0; content < 3; content++)
 			fprintf(file, "frames_%c%c %" PRIu64 "\n",

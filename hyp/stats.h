@@ -17,6 +17,7 @@ struct stats {
 	struct mem_dist dist;
 	struct blk_stats disk;
 	uint64_t counts[VCPU_NR_COUNTS];
+	uint64_t kvm[KVMSTATS_NR];
 };
 
 /** stats_csv_header(), stats_csv_line() - for --stats. Return: 0 or -EIO. */

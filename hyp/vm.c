@@ -117,8 +117,10 @@ static void take_stats(struct vm *vm, struct stats *s)
 	mem_get_dist(vm->mem, &s->dist);
 	for (i = 0; i < vm->cfg->nr_disks; i++)
 		blk_add_stats(vm->disks[i], &s->disk);
-	for (i = 0; i < vm->cfg->cpus; i++)
+	for (i = 0; i < vm->cfg->cpus; i++) {
 		vcpu_add_counts(vm->vcpus[i], s->counts);
+		vcpu_add_kvmstats(vm->vcpus[i], s->kvm);
+	}
 }
 
 static void on_signal(void *ctx, uint32_t events)
@@ -453,6 +455,15 @@ int vm_create(struct vm **out, const struct config *cfg, struct why *why)
 	return 0;
 
 err_destroy:
+	/*
+	 * When memory gives up, the loader only sees -ECANCELED.  The true
+	 * cause may come from a thread of mem: read it when they have ended.
+	 */
+	if (vm->mem_started)
+		mem_stop(vm->mem);
+	vm->mem_started = false;
+	if (vm->stop_why.text[0])
+		*why = vm->stop_why;
 	vm_destroy(vm);
 	return err;
 }

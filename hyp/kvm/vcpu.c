@@ -31,6 +31,7 @@
 #include <essa/abi.h>
 
 #include "hyp/config.h"
+#include "hyp/kvm/kvmstats.h"
 #include "hyp/kvm/layout.h"
 #include "hyp/kvm/vcpu_state.h"
 #include "hyp/mem/mem.h"
@@ -60,6 +61,7 @@ struct vcpu {
 	bool started;
 	bool stop;			/* atomic; set once, by anyone */
 	sigset_t wait_set;		/* SIGBUS and the kick */
+	struct kvmstats kvmstats;
 	uint64_t counts[VCPU_NR_COUNTS];/* atomic; written by the thread */
 };
 
@@ -388,6 +390,7 @@ int vcpu_create(struct vcpu **out, const struct vcpu_env *env,
 		why_set(why, err, "cannot set up vcpu %u", index);
 		goto err_destroy;
 	}
+	kvmstats_open(&v->kvmstats, v->fd);
 	*out = v;
 	return 0;
 
@@ -451,6 +454,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 	if (!vcpu)
 		return;
 	assert(!vcpu->started);
+	kvmstats_close(&vcpu->kvmstats);
 	if (vcpu->run != MAP_FAILED)
 		munmap(vcpu->run, vcpu->env->kvm->run_bytes);
 	if (vcpu->fd >= 0)
@@ -464,4 +468,9 @@ void vcpu_add_counts(const struct vcpu *vcpu, uint64_t sum[VCPU_NR_COUNTS])
 
 	for (i = 0; i < VCPU_NR_COUNTS; i++)
 		sum[i] += __atomic_load_n(&vcpu->counts[i], __ATOMIC_RELAXED);
+}
+
+void vcpu_add_kvmstats(const struct vcpu *vcpu, uint64_t sum[KVMSTATS_NR])
+{
+	kvmstats_add(&vcpu->kvmstats, sum);
 }

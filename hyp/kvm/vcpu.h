@@ -11,6 +11,7 @@
 
 #include "hyp/dev/bus.h"
 #include "hyp/kvm/kvm.h"
+#include "hyp/kvm/kvmstats.h"
 #include "hyp/util.h"
 
 struct essa_vcpu_info;
@@ -96,5 +97,8 @@ void vcpu_destroy(struct vcpu *vcpu);
 
 /** vcpu_add_counts() - add its counters to @sum.  Any thread. */
 void vcpu_add_counts(const struct vcpu *vcpu, uint64_t sum[VCPU_NR_COUNTS]);
+
+/** vcpu_add_kvmstats() - add KVM's own counters to @sum.  Any thread. */
+void vcpu_add_kvmstats(const struct vcpu *vcpu, uint64_t sum[KVMSTATS_NR]);
 
 #endif /* HYP_KVM_VCPU_H */

@@ -86,6 +86,7 @@ static void unpin(struct mem *mem, uint64_t first, uint64_t end)
 		mem->frames[i].pins--;
 		frame_unlock(mem, i);
 	}
+	limit_unpinned(mem);
 }
 
 int mem_get(struct mem *mem, uint64_t gpa, size_t len, void **hva)

@@ -173,6 +173,14 @@ uint64_t limit_excess(struct mem *mem)
 	return minus(now, minus(limit, 2 * gap_of(limit)));
 }
 
+void limit_unpinned(struct mem *mem)
+{
+	struct limit *l = &mem->limit;
+
+	if (atomic_load(&l->charged) > atomic_load(&l->limit))
+		limit_kick(mem);
+}
+
 void limit_set(struct mem *mem, uint64_t nr)
 {
 	atomic_store(&mem->limit.limit, nr);

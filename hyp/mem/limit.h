@@ -62,6 +62,9 @@ uint64_t limit_excess(struct mem *mem);
 /** limit_set() - new limit in frames; UINT64_MAX: none */
 void limit_set(struct mem *mem, uint64_t nr);
 
+/** limit_unpinned() - frames that reclaim had to skip may be had now */
+void limit_unpinned(struct mem *mem);
+
 /** limit_kick() - wake reclaim */
 void limit_kick(struct mem *mem);
 

@@ -28,7 +28,8 @@ static bool is_alike(struct mem *mem, uint64_t idx, uint64_t other)
 		return false;
 	if (state_usage(mem, state_read(mem, other)) != ESSA_STABLE)
 		return false;
-	return f->content == FRAME_ZERO || o->slot - f->slot == other - idx;
+	return f->content == FRAME_ZERO ||
+	       o->slot - f->slot == (uint32_t)(other - idx);
 }
 
 /* Widen [*first, *end) around @idx within its aligned group of @max frames. */

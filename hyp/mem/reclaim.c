@@ -219,6 +219,9 @@ static unsigned int page_out(struct mem *mem, uint64_t need)
 
 		if (mem_is_stopping(mem) || atomic_load(&mem->failed))
 			break;
+		/* Pages would only go to the staging area and back. */
+		if (!mem->swap || swap_is_full(mem->swap))
+			break;
 		if (room > need - freed - nr)
 			room = (unsigned int)(need - freed - nr);
 		nr += claim_block(mem, r->clock, (int)(n / blocks), idx + nr,
@@ -231,8 +234,6 @@ static unsigned int page_out(struct mem *mem, uint64_t need)
 		}
 		freed += pageout_batch(mem, idx, nr);
 		nr = 0;
-		if (!mem->swap || swap_is_full(mem->swap))
-			break;
 	}
 	if (nr)
 		freed += pageout_batch(mem, idx, nr);

@@ -6,6 +6,7 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 #include "hyp/mem/tests/guest.h"
 
@@ -340,9 +341,25 @@ static struct stress *stress_start(bool storm, uint64_t limit)
 	return st;
 }
 
+/* What is accounted for is what the host kernel has: no more, no less. */
+static void expect_true_account(struct stress *st)
+{
+	unsigned char here[NR_FRAMES];
+	struct mem_stats s;
+	uint64_t i, n = 0;
+
+	mem_get_stats(st->mem, &s);
+	assert_int_equal(mincore(st->ram, sizeof(here) * MEM_PAGE_SIZE, here),
+			 0);
+	for (i = 0; i < NR_FRAMES; i++)
+		n += here[i] & 1;
+	assert_int_equal(n, s.resident);
+}
+
 static void stress_end(struct stress *st)
 {
 	mem_stop(st->mem);
+	expect_true_account(st);
 	mem_destroy(st->mem);
 	free(st);
 }

@@ -61,7 +61,8 @@ static inline void vm_start(struct vm *vm, struct mem_config cfg)
 		assert_int_equal(mem_hypercall(vm->mem, ESSA_CMD_ENABLE,
 					       ESSA_VERSION,
 					       ESSA_FEAT_UNUSED |
-						       ESSA_FEAT_VOLATILE,
+						       ESSA_FEAT_VOLATILE |
+						       ESSA_FEAT_POTENTIAL,
 					       false), 0);
 }
 
@@ -76,10 +77,19 @@ static inline volatile uint64_t *word(struct vm *vm, uint64_t gfn)
 	return (volatile uint64_t *)(vm->ram + gfn * MEM_PAGE_SIZE);
 }
 
+/* A fill wakes the guest before it is published: wait for that as well. */
+static inline void settle(struct vm *vm, uint64_t gfn)
+{
+	frame_lock(vm->mem, gfn);
+	assert_true(__frame_wait_idle(vm->mem, gfn) >= 0);
+	frame_unlock(vm->mem, gfn);
+}
+
 static inline void put(struct vm *vm, uint64_t gfn, uint64_t val)
 {
 	assert_int_equal(guest_access(vm->mem, word(vm, gfn), &val, 1),
 			 GUEST_OK);
+	settle(vm, gfn);
 }
 
 static inline uint64_t get(struct vm *vm, uint64_t gfn)
@@ -88,6 +98,7 @@ static inline uint64_t get(struct vm *vm, uint64_t gfn)
 
 	assert_int_equal(guest_access(vm->mem, word(vm, gfn), &val, 0),
 			 GUEST_OK);
+	settle(vm, gfn);
 	return val;
 }
 
