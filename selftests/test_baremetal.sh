@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # The bare-metal guests of guest-tests/ under hyp.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/vm.sh"
 need "$HYP" "$GUESTS/discard.elf"
 
 # guest NAME HYP-OPTIONS...: run it and take over its results

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # The patched kernel where the interface is not: plain QEMU, without KVM.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/vm.sh"
 need "$KERNEL" "$INITRD" "$DISK"
 QEMU=${QEMU:-qemu-system-x86_64}
 command -v "$QEMU" >/dev/null || need "$QEMU"

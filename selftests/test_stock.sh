@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # A kernel that knows nothing of page hinting under hyp: Debian's own.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/vm.sh"
 need "$HYP" "$STOCK_KERNEL" "$INITRD"
 
 lab --timeout 150 "$HYP" run --kernel "$STOCK_KERNEL" --initrd "$INITRD" \

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Linux with the patches while hyp discards every volatile page it sees: the
 # files of the disk are verified for STORM_SECS guest seconds.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/vm.sh"
 need "$HYP" "$KERNEL" "$INITRD" "$DISK"
 secs=${STORM_SECS:-60}
 

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Accesses that a thread of hyp makes or resolves on behalf of the guest. */
+#ifndef HYP_MEM_ACCESS_H
+#define HYP_MEM_ACCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mem;
+
+/**
+ * access_resident() - make one frame resident
+ * @mem:     memory
+ * @idx:     frame
+ * @pin:     and keep it so: one more pin
+ * @counter: counts the frame if it had to be filled
+ *
+ * Context: may sleep; no stripe held; not the pager's or reclaim's thread.
+ * Return: 0; -EFAULT if it is discarded; -ECANCELED or the errno of a fill.
+ */
+int access_resident(struct mem *mem, uint64_t idx, bool pin,
+		    _Atomic uint64_t *counter);
+
+#endif /* HYP_MEM_ACCESS_H */

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Discards: commit frame by frame, release in batches of neighbours.
+ *
+ * Late release.  A guest that sees a discard may free and reuse the frame at
+ * once; the release of the old page must not destroy the new content.  Hence
+ * the commit sets ESSA_BUSY in the same compare-and-exchange that takes the
+ * content; a guest does not make a busy frame Stable before ESSA_CMD_WAIT
+ * returns, and that sleeps on the private busy mark, which is published only
+ * when the old page is gone and the poison marker in place.
+ */
+#ifndef HYP_MEM_DISCARD_H
+#define HYP_MEM_DISCARD_H
+
+#include <stdint.h>
+
+struct mem;
+
+#define DISCARD_BATCH	512u
+
+/**
+ * struct discard_batch - frames committed, their release still to come
+ *
+ * Private to one thread; the busy marks keep everyone else off the frames.
+ */
+struct discard_batch {
+	unsigned int nr;
+	uint32_t nr_freed;	/* frames whose memory went, of all flushes */
+	uint64_t entry[DISCARD_BATCH];	/* frame << 2 | DISCARD_* */
+};
+
+/**
+ * discard_commit() - discard a frame, if that is allowed; may flush
+ *
+ * Return: 0; -EBUSY if it is busy, pinned or the guest forbids it; -EINVAL if
+ * it has no content to discard.
+ */
+int discard_commit(struct mem *mem, struct discard_batch *b, uint64_t idx);
+
+/** __discard_commit() - same; caller holds the stripe and has room in @b */
+int __discard_commit(struct mem *mem, struct discard_batch *b, uint64_t idx);
+
+/** discard_flush() - release what has been committed and publish it */
+void discard_flush(struct mem *mem, struct discard_batch *b);
+
+/** discard_probe() - can process_madvise() discard in one call? (not on 6.12) */
+void discard_probe(struct mem *mem);
+
+#endif /* HYP_MEM_DISCARD_H */

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Making frames resident: zeros, or what the swap file has kept. */
+#ifndef HYP_MEM_FILL_H
+#define HYP_MEM_FILL_H
+
+#include <stdint.h>
+
+struct mem;
+
+/* Frames that one fill may cover: fault-around, readahead. */
+#define FILL_MAX_ZERO		16u
+#define FILL_MAX_PRESERVED	8u
+
+/**
+ * fill_run() - make neighbouring frames resident and publish them
+ * @mem: memory
+ * @idx: first frame
+ * @nr:  frames of one block, all zero, or all preserved in consecutive slots;
+ *	 marked FRAME_FILL and charged by the caller, who holds no stripe
+ * @hit: the frame that was asked for; the others get no second chance
+ *
+ * Whoever waits for them is woken.  On failure the frames are what they were,
+ * uncharged, and the VM has been told to stop.
+ * Return: 0 or a negative errno.
+ */
+int fill_run(struct mem *mem, uint64_t idx, unsigned int nr, uint64_t hit);
+
+#endif /* HYP_MEM_FILL_H */

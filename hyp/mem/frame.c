@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Private frame table: locks and waiting.  The rules are in frame.h. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "hyp/mem/priv.h"
+
+_Static_assert(sizeof(struct frame) == 8, "eight bytes a frame, no more");
+
+static struct stripe *stripe_of(struct mem *mem, uint64_t idx)
+{
+	return &mem->stripes[idx / FRAME_BLOCK % FRAME_STRIPES];
+}
+
+int frames_init(struct mem *mem)
+{
+	uint64_t i;
+
+	mem->frames = calloc(mem->nr_frames, sizeof(*mem->frames));
+	if (!mem->frames)
+		return -ENOMEM;
+	mem->stripes = aligned_alloc(_Alignof(struct stripe),
+				     FRAME_STRIPES * sizeof(*mem->stripes));
+	if (!mem->stripes) {
+		free(mem->frames);
+		mem->frames = NULL;
+		return -ENOMEM;
+	}
+	for (i = 0; i < FRAME_STRIPES; i++) {
+		pthread_mutex_init(&mem->stripes[i].lock, NULL);
+		pthread_cond_init(&mem->stripes[i].published, NULL);
+		mem->stripes[i].sleepers = 0;
+	}
+	for (i = 0; i < mem->nr_frames; i++)
+		mem->frames[i].content = FRAME_ZERO;
+	return 0;
+}
+
+void frames_fini(struct mem *mem)
+{
+	unsigned int i;
+
+	for (i = 0; mem->stripes && i < FRAME_STRIPES; i++) {
+		pthread_cond_destroy(&mem->stripes[i].published);
+		pthread_mutex_destroy(&mem->stripes[i].lock);
+	}
+	free(mem->stripes);
+	free(mem->frames);
+	mem->stripes = NULL;
+	mem->frames = NULL;
+}
+
+void frame_lock(struct mem *mem, uint64_t idx)
+{
+	pthread_mutex_lock(&stripe_of(mem, idx)->lock);
+}
+
+void frame_unlock(struct mem *mem, uint64_t idx)
+{
+	pthread_mutex_unlock(&stripe_of(mem, idx)->lock);
+}
+
+int __frame_wait_idle(struct mem *mem, uint64_t idx)
+{
+	struct stripe *s = stripe_of(mem, idx);
+	int slept = 0;
+
+	while (mem->frames[idx].busy != FRAME_IDLE) {
+		if (mem_is_stopping(mem))
+			return -ECANCELED;
+		s->sleepers++;
+		pthread_cond_wait(&s->published, &s->lock);
+		s->sleepers--;
+		slept = 1;
+	}
+	return slept;
+}
+
+bool __frame_publish(struct mem *mem, uint64_t idx)
+{
+	struct stripe *s = stripe_of(mem, idx);
+	struct frame *f = &mem->frames[idx];
+	bool wake = f->waited;
+
+	f->busy = FRAME_IDLE;
+	f->waited = 0;
+	if (s->sleepers)
+		pthread_cond_broadcast(&s->published);
+	return wake;
+}
+
+void frames_stop(struct mem *mem)
+{
+	unsigned int i;
+
+	/* Pairs with the test under the lock in __frame_wait_idle(). */
+	for (i = 0; i < FRAME_STRIPES; i++) {
+		pthread_mutex_lock(&mem->stripes[i].lock);
+		pthread_cond_broadcast(&mem->stripes[i].published);
+		pthread_mutex_unlock(&mem->stripes[i].lock);
+	}
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Guest memory of one VM: life cycle.  RAM is one private anonymous mapping
+ * without a hole (KSM could merge it; fork() does not copy it); the guest sees
+ * what is above 3 GiB from 4 GiB on.  Huge pages are off: the unit of every
+ * decision here is the 4 KiB frame.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <essa/abi.h>
+
+#include "hyp/mem/pager.h"
+#include "hyp/mem/priv.h"
+#include "hyp/mem/uffd.h"
+
+/* Below this even pins and the batches in flight do not fit. */
+#define MEM_MIN_LIMIT	256u
+#define MEM_MAX_BYTES	(1ull << 40)
+
+void mem_fatal(struct mem *mem, int err, const char *what)
+{
+	if (atomic_exchange(&mem->failed, true))
+		return;
+	if (mem->cfg.fatal)
+		mem->cfg.fatal(mem->cfg.fatal_ctx, err, what);
+	/* Charges that wait for room will not get it. */
+	limit_idle_round(mem);
+}
+
+int mem_frame_of_gfn(const struct mem *mem, uint64_t gfn, uint64_t nr,
+		     uint64_t *idx)
+{
+	uint64_t skipped = 0;
+	unsigned int i;
+
+	for (i = 0; i < mem->nr_regions; i++) {
+		const struct mem_region *r = &mem->regions[i];
+		uint64_t first = r->gpa >> MEM_PAGE_SHIFT;
+		uint64_t frames = r->size_bytes >> MEM_PAGE_SHIFT;
+
+		if (gfn >= first && gfn - first < frames) {
+			if (!nr || nr > frames - (gfn - first))
+				return -EINVAL;
+			*idx = skipped + (gfn - first);
+			return 0;
+		}
+		skipped += frames;
+	}
+	return -EINVAL;
+}
+
+static int check_limit(const struct mem *mem, uint64_t limit_bytes)
+{
+	uint64_t frames = limit_bytes >> MEM_PAGE_SHIFT;
+
+	if (limit_bytes % MEM_PAGE_SIZE)
+		return -EINVAL;
+	if (limit_bytes && (frames < MEM_MIN_LIMIT || frames > mem->nr_frames))
+		return -EINVAL;
+	return 0;
+}
+
+static void set_limit(struct mem *mem, uint64_t limit_bytes)
+{
+	limit_set(mem, limit_bytes ? limit_bytes >> MEM_PAGE_SHIFT : UINT64_MAX);
+}
+
+static int map_ram(struct mem *mem, const char **why)
+{
+	size_t len = mem->cfg.size_bytes;
+	size_t low = len < MEM_HOLE_START ? len : MEM_HOLE_START;
+	void *p;
+
+	*why = "cannot reserve guest memory: choose a smaller --mem";
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	mem->ram = p;
+	madvise(p, len, MADV_NOHUGEPAGE);
+	/* A child's copy would keep pages from being moved. */
+	madvise(p, len, MADV_DONTFORK);
+	mem->regions[0] = (struct mem_region){
+		.gpa = 0, .size_bytes = low, .hva = p,
+	};
+	mem->nr_regions = 1;
+	if (len > low) {
+		mem->regions[1] = (struct mem_region){
+			.gpa = MEM_HOLE_END,
+			.size_bytes = len - low,
+			.hva = mem->ram + low,
+		};
+		mem->nr_regions = 2;
+	}
+	return 0;
+}
+
+static int map_table(struct mem *mem, const char **why)
+{
+	const size_t mask = MEM_PAGE_SIZE - 1;
+	void *p;
+
+	mem->nr_gfns = mem_gfn(mem, mem->nr_frames - 1) + 1;
+	mem->table_bytes = (mem->nr_gfns + mask) & ~mask;
+	*why = "cannot map the state table";
+	p = mmap(NULL, mem->table_bytes, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	mem->table = p;
+	memset(p, ESSA_STABLE | ESSA_ZERO, mem->table_bytes);
+	return 0;
+}
+
+static int open_fds(struct mem *mem, const char **why)
+{
+	int err;
+
+	err = uffd_open(&mem->uffd, why);
+	if (err)
+		return err;
+	err = uffd_register(mem->uffd, mem->ram, mem->cfg.size_bytes, why);
+	if (err)
+		return err;
+	*why = "too many open files";
+	mem->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (mem->stop_fd < 0)
+		return -errno;
+	mem->self_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	discard_probe(mem);
+	return 0;
+}
+
+static int check_config(const struct mem_config *cfg, const char **why)
+{
+	*why = "guest memory must be a multiple of 4 KiB, from 1 MiB to 1 TiB";
+	if (cfg->size_bytes % MEM_PAGE_SIZE || cfg->size_bytes > MEM_MAX_BYTES ||
+	    cfg->size_bytes < MEM_MIN_LIMIT * MEM_PAGE_SIZE)
+		return -EINVAL;
+	return 0;
+}
+
+int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
+{
+	struct mem *mem;
+	int err;
+
+	err = check_config(cfg, why);
+	if (err)
+		return err;
+	mem = aligned_alloc(64, (sizeof(*mem) + 63) / 64 * 64);
+	*why = "out of memory";
+	if (!mem)
+		return -ENOMEM;
+	memset(mem, 0, sizeof(*mem));
+	mem->cfg = *cfg;
+	mem->cfg.swap_dir = NULL; /* the caller's */
+	mem->nr_frames = cfg->size_bytes >> MEM_PAGE_SHIFT;
+	mem->uffd = -1;
+	mem->stop_fd = -1;
+	mem->self_fd = -1;
+	limit_init(&mem->limit);
+	*why = "the resident limit must be a multiple of 4 KiB, from 1 MiB to the guest's memory";
+	err = check_limit(mem, cfg->limit_bytes);
+	if (err)
+		goto err_destroy;
+	set_limit(mem, cfg->limit_bytes);
+	*why = "out of memory";
+	err = frames_init(mem);
+	if (!err)
+		err = reclaim_init(mem);
+	if (!err)
+		err = map_ram(mem, why);
+	if (!err)
+		err = map_table(mem, why);
+	if (!err)
+		err = open_fds(mem, why);
+	if (!err)
+		err = pageout_init(mem, why);
+	if (!err && cfg->swap_dir)
+		err = swap_create(&mem->swap, cfg->swap_dir, cfg->swap_bytes,
+				  why);
+	if (err)
+		goto err_destroy;
+	*out = mem;
+	return 0;
+
+err_destroy:
+	mem_destroy(mem);
+	return err;
+}
+
+int mem_start(struct mem *mem)
+{
+	int err;
+
+	err = pthread_create(&mem->pager_thread, NULL, pager_thread, mem);
+	if (err)
+		return -err;
+	err = pthread_create(&mem->reclaim_thread, NULL, reclaim_thread, mem);
+	if (err) {
+		atomic_store(&mem->stopping, true);
+		eventfd_write(mem->stop_fd, 1);
+		pthread_join(mem->pager_thread, NULL);
+		return -err;
+	}
+	pthread_setname_np(mem->pager_thread, "pager");
+	pthread_setname_np(mem->reclaim_thread, "reclaim");
+	mem->started = true;
+	return 0;
+}
+
+void mem_stop(struct mem *mem)
+{
+	atomic_store(&mem->stopping, true);
+	limit_stop(mem);
+	frames_stop(mem);
+	eventfd_write(mem->stop_fd, 1);
+	if (!mem->started)
+		return;
+	pthread_join(mem->reclaim_thread, NULL);
+	pthread_join(mem->pager_thread, NULL);
+	mem->started = false;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void mem_destroy(struct mem *mem)
+{
+	if (!mem)
+		return;
+	swap_destroy(mem->swap);
+	pageout_fini(mem);
+	close_fd(mem->self_fd);
+	close_fd(mem->stop_fd);
+	close_fd(mem->uffd);
+	if (mem->table)
+		munmap(mem->table, mem->table_bytes);
+	if (mem->ram)
+		munmap(mem->ram, mem->cfg.size_bytes);
+	reclaim_fini(mem);
+	frames_fini(mem);
+	limit_fini(&mem->limit);
+	free(mem);
+}
+
+unsigned int mem_regions(const struct mem *mem, const struct mem_region **out)
+{
+	*out = mem->regions;
+	return mem->nr_regions;
+}
+
+void *mem_table(const struct mem *mem, size_t *len_bytes, uint64_t *nr_frames)
+{
+	*len_bytes = mem->table_bytes;
+	*nr_frames = mem->nr_gfns;
+	return mem->table;
+}
+
+int mem_set_limit(struct mem *mem, uint64_t limit_bytes)
+{
+	int err = check_limit(mem, limit_bytes);
+
+	if (!err)
+		set_limit(mem, limit_bytes);
+	return err;
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Page-out; the idea is in pageout.h. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <essa/abi.h>
+
+#include "hyp/mem/priv.h"
+#include "hyp/mem/state.h"
+#include "hyp/mem/uffd.h"
+
+#define STAGING_BYTES	((size_t)PAGEOUT_BATCH * MEM_PAGE_SIZE)
+
+int pageout_init(struct mem *mem, const char **why)
+{
+	struct pageout *po = &mem->pageout;
+	void *p;
+
+	p = mmap(NULL, STAGING_BYTES, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	*why = "out of address space";
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	pthread_mutex_init(&po->lock, NULL);
+	po->staging = p;
+	madvise(p, STAGING_BYTES, MADV_NOHUGEPAGE);
+	madvise(p, STAGING_BYTES, MADV_DONTFORK);
+	/* UFFDIO_MOVE wants its destination registered, both ways. */
+	return uffd_register(mem->uffd, p, STAGING_BYTES, why);
+}
+
+void pageout_fini(struct mem *mem)
+{
+	struct pageout *po = &mem->pageout;
+
+	if (!po->staging)
+		return;
+	munmap(po->staging, STAGING_BYTES);
+	pthread_mutex_destroy(&po->lock);
+	po->staging = NULL;
+}
+
+int __pageout_claim(struct mem *mem, uint64_t idx)
+{
+	struct frame *f = &mem->frames[idx];
+
+	if (f->busy || f->pins)
+		return -EBUSY;
+	if (f->content != FRAME_RESIDENT)
+		return -EINVAL;
+	f->busy = FRAME_PAGE_OUT;
+	return 0;
+}
+
+static uint8_t *staged(struct pageout *po, unsigned int i)
+{
+	return po->staging + (size_t)i * MEM_PAGE_SIZE;
+}
+
+static void publish_resident(struct mem *mem, uint64_t idx, bool referenced)
+{
+	bool wake;
+
+	frame_lock(mem, idx);
+	if (referenced)
+		mem->frames[idx].referenced = 1;
+	wake = __frame_publish(mem, idx);
+	frame_unlock(mem, idx);
+	if (wake)
+		uffd_wake(mem->uffd, mem_hva(mem, idx), MEM_PAGE_SIZE);
+}
+
+/* Move what can be moved; frames whose page is in use stay as they are. */
+static void move_out(struct mem *mem, const uint64_t *idx, unsigned int nr)
+{
+	struct pageout *po = &mem->pageout;
+	unsigned int i = 0;
+	unsigned int run, k;
+	size_t moved;
+
+	po->nr = 0;
+	while (i < nr) {
+		run = 1;
+		while (i + run < nr && idx[i + run] == idx[i] + run)
+			run++;
+		uffd_move(mem->uffd, staged(po, po->nr), mem_hva(mem, idx[i]),
+			  (size_t)run * MEM_PAGE_SIZE, &moved);
+		for (k = 0; k < moved / MEM_PAGE_SIZE; k++, i++)
+			po->page[po->nr++] =
+				(struct pageout_page){ .idx = idx[i] };
+		if (moved / MEM_PAGE_SIZE < run) {
+			/* Pinned by the kernel, or racing: later, perhaps. */
+			publish_resident(mem, idx[i], true);
+			i++;
+		}
+	}
+}
+
+static bool is_zero(const uint8_t *page)
+{
+	return !page[0] && !memcmp(page, page + 1, MEM_PAGE_SIZE - 1);
+}
+
+static void find_zeros(struct pageout *po)
+{
+	unsigned int i;
+
+	for (i = 0; i < po->nr; i++)
+		po->page[i].zero = is_zero(staged(po, i));
+}
+
+/* Write staged pages [i, i + run) where slots can be had. */
+static int write_run(struct mem *mem, unsigned int i, unsigned int run)
+{
+	struct pageout *po = &mem->pageout;
+	uint32_t slot, got;
+	unsigned int k;
+	int err;
+
+	while (run) {
+		got = mem->swap ? swap_alloc(mem->swap, run, &slot) : 0;
+		if (!got) {
+			for (k = 0; k < run; k++)
+				po->page[i + k].keep = true;
+			return -ENOSPC;
+		}
+		err = swap_write(mem->swap, slot, staged(po, i), got);
+		if (err) {
+			swap_free(mem->swap, slot, got);
+			for (k = 0; k < run; k++)
+				po->page[i + k].keep = true;
+			mem_fatal(mem, err,
+				  err == -ENOSPC ?
+				  "no space left for the swap file: free some in the swap directory" :
+				  "cannot write the swap file: check the disk and file system of the swap directory");
+			return err;
+		}
+		mem_count(&mem->count.swap_out_bytes,
+			  (uint64_t)got * MEM_PAGE_SIZE);
+		for (k = 0; k < got; k++)
+			po->page[i + k].slot = slot + k;
+		i += got;
+		run -= got;
+	}
+	return 0;
+}
+
+static void write_staged(struct mem *mem)
+{
+	struct pageout *po = &mem->pageout;
+	unsigned int i = 0;
+	unsigned int run;
+
+	while (i < po->nr) {
+		for (run = 0; i + run < po->nr && !po->page[i + run].zero;)
+			run++;
+		if (run)
+			write_run(mem, i, run);
+		else
+			run = 1;
+		i += run;
+	}
+}
+
+/*
+ * Publish a frame as paged out.  Return: false if the page has to go back: it
+ * was touched meanwhile, or there was no slot, or it is zero and the guest made
+ * it volatile, when "no content" would look like a discard.
+ */
+static bool publish_out(struct mem *mem, struct pageout_page *p)
+{
+	enum frame_content content = p->zero ? FRAME_ZERO : FRAME_PRESERVED;
+	struct frame *f = &mem->frames[p->idx];
+	bool ok;
+
+	frame_lock(mem, p->idx);
+	ok = !p->keep && !f->waited &&
+	     !__state_set_content(mem, p->idx, content);
+	if (ok) {
+		f->content = content;
+		f->slot = p->slot;
+		mem_count(&mem->count.preserved, !p->zero);
+		mem_count(&mem->count.swapped_out, !p->zero);
+		/* Nobody to wake: @waited was not set. */
+		__frame_publish(mem, p->idx);
+	}
+	frame_unlock(mem, p->idx);
+	return ok;
+}
+
+static void move_back(struct mem *mem, unsigned int i)
+{
+	struct pageout *po = &mem->pageout;
+	struct pageout_page *p = &po->page[i];
+	size_t moved;
+	int err;
+
+	/* The frame is still busy, so nothing else has filled its place. */
+	do {
+		err = uffd_move(mem->uffd, mem_hva(mem, p->idx), staged(po, i),
+				MEM_PAGE_SIZE, &moved);
+	} while (err == -EAGAIN);
+	if (err)
+		err = uffd_copy(mem->uffd, mem_hva(mem, p->idx), staged(po, i),
+				MEM_PAGE_SIZE);
+	if (err)
+		mem_fatal(mem, err, "the host has no memory left for the guest");
+	if (!p->zero && !p->keep)
+		swap_free(mem->swap, p->slot, 1);
+	publish_resident(mem, p->idx, true);
+}
+
+unsigned int pageout_batch(struct mem *mem, const uint64_t *idx,
+			   unsigned int nr)
+{
+	struct pageout *po = &mem->pageout;
+	unsigned int out = 0;
+	unsigned int i;
+
+	pthread_mutex_lock(&po->lock);
+	move_out(mem, idx, nr);
+	find_zeros(po);
+	write_staged(mem);
+	for (i = 0; i < po->nr; i++) {
+		if (publish_out(mem, &po->page[i]))
+			out++;
+		else
+			move_back(mem, i);
+	}
+	if (po->nr)
+		madvise(po->staging, (size_t)po->nr * MEM_PAGE_SIZE,
+			MADV_DONTNEED);
+	pthread_mutex_unlock(&po->lock);
+	limit_uncharge(mem, out);
+	return out;
+}

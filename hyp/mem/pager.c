@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pager thread.
+ *
+ * It may wait for reclaim to make room: reclaim never waits for the pager, as
+ * neither madvise() nor UFFDIO_MOVE needs a message to be read (no EVENT_*
+ * is registered) and reclaim never touches RAM.  What happens to each message
+ * is the wake rule of frame.h.
+ */
+#include <errno.h>
+#include <poll.h>
+
+#include <essa/abi.h>
+
+#include "hyp/mem/fill.h"
+#include "hyp/mem/pager.h"
+#include "hyp/mem/priv.h"
+#include "hyp/mem/state.h"
+#include "hyp/mem/uffd.h"
+
+/* May this frame be filled along with its neighbour at @idx? */
+static bool is_alike(struct mem *mem, uint64_t idx, uint64_t other)
+{
+	const struct frame *f = &mem->frames[idx];
+	const struct frame *o = &mem->frames[other];
+
+	if (o->busy || o->poisoned || o->content != f->content)
+		return false;
+	if (state_usage(mem, state_read(mem, other)) != ESSA_STABLE)
+		return false;
+	return f->content == FRAME_ZERO || o->slot - f->slot == other - idx;
+}
+
+/* Widen [*first, *end) around @idx within its aligned group of @max frames. */
+static void widen(struct mem *mem, uint64_t idx, unsigned int max,
+		  uint64_t *first, uint64_t *end)
+{
+	uint64_t low = idx - idx % max;
+	uint64_t high = low + max < mem->nr_frames ? low + max :
+						     mem->nr_frames;
+
+	while (*first > low && is_alike(mem, idx, *first - 1))
+		(*first)--;
+	while (*end < high && is_alike(mem, idx, *end))
+		(*end)++;
+}
+
+/*
+ * Mark @idx, which is charged, and what is cheap to fill with it.  Caller holds
+ * the stripe, which covers all of it.
+ */
+static void __claim_run(struct mem *mem, uint64_t idx, uint64_t *first,
+			uint64_t *end)
+{
+	bool zero = mem->frames[idx].content == FRAME_ZERO;
+	uint64_t i;
+
+	*first = idx;
+	*end = idx + 1;
+	widen(mem, idx, zero ? FILL_MAX_ZERO : FILL_MAX_PRESERVED, first, end);
+	if (*end - *first > 1 &&
+	    !limit_try_spare(mem, *end - *first - 1, zero)) {
+		*first = idx;
+		*end = idx + 1;
+	}
+	for (i = *first; i < *end; i++)
+		mem->frames[i].busy = FRAME_FILL;
+}
+
+static void resolve(struct mem *mem, uint64_t idx)
+{
+	struct frame *f = &mem->frames[idx];
+	bool charged = false;
+	uint64_t first, end;
+
+	for (;;) {
+		frame_lock(mem, idx);
+		if (f->busy) {
+			f->waited = 1;
+			frame_unlock(mem, idx);
+			break;
+		}
+		if (f->content == FRAME_RESIDENT || f->poisoned) {
+			frame_unlock(mem, idx);
+			uffd_wake(mem->uffd, mem_hva(mem, idx), MEM_PAGE_SIZE);
+			mem_count(&mem->count.fault_stale, 1);
+			break;
+		}
+		if (!charged && !limit_try_charge(mem, 1)) {
+			frame_unlock(mem, idx);
+			if (limit_charge(mem, 1))
+				return; /* stopping: it sleeps on */
+			charged = true;
+			continue;
+		}
+		mem_count(f->content == FRAME_ZERO ? &mem->count.fault_zero :
+						     &mem->count.fault_preserved,
+			  1);
+		__claim_run(mem, idx, &first, &end);
+		frame_unlock(mem, idx);
+		fill_run(mem, first, (unsigned int)(end - first), idx);
+		return;
+	}
+	if (charged)
+		limit_uncharge(mem, 1);
+}
+
+static void drain(struct mem *mem)
+{
+	void *addr;
+	uint64_t idx;
+
+	while (!mem_is_stopping(mem) && uffd_read(mem->uffd, &addr) == 1) {
+		idx = ((uintptr_t)addr - (uintptr_t)mem->ram) >>
+		      MEM_PAGE_SHIFT;
+		/* Nobody touches the staging area while it has no pages. */
+		if (idx < mem->nr_frames)
+			resolve(mem, idx);
+	}
+}
+
+void *pager_thread(void *arg)
+{
+	struct mem *mem = arg;
+	struct pollfd fds[] = {
+		{ .fd = mem->uffd, .events = POLLIN },
+		{ .fd = mem->stop_fd, .events = POLLIN },
+	};
+
+	while (!mem_is_stopping(mem)) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			break;
+		drain(mem);
+	}
+	return NULL;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Reclaim thread: holds the VM at its resident limit.
+ *
+ * Order: Unused; Volatile, longest first; Stable (and Potentially Volatile,
+ * whose cleanness is not tracked) by second chance to the swap file.
+ */
+#ifndef HYP_MEM_RECLAIM_H
+#define HYP_MEM_RECLAIM_H
+
+#include <stdint.h>
+
+#include "hyp/mem/discard.h"
+
+struct mem;
+
+#define RECLAIM_AGES	256u
+
+struct reclaim {
+	uint8_t *age;		/* frame: generation first seen volatile, or 0 */
+	uint8_t generation;	/* 1 .. 255 */
+	uint64_t hand;		/* block where the next scan for V begins */
+	uint64_t clock;		/* block where the next page-out begins */
+	uint64_t by_age[RECLAIM_AGES];
+	struct discard_batch batch;
+};
+
+/** reclaim_init() - Return: 0 or -ENOMEM */
+int reclaim_init(struct mem *mem);
+void reclaim_fini(struct mem *mem);
+
+/** reclaim_thread() - body of the thread; @arg is a struct mem */
+void *reclaim_thread(void *arg);
+
+#endif /* HYP_MEM_RECLAIM_H */

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Counters and the state distribution. */
+#include <string.h>
+
+#include <essa/abi.h>
+
+#include "hyp/mem/priv.h"
+#include "hyp/mem/state.h"
+
+void mem_get_stats(struct mem *mem, struct mem_stats *out)
+{
+	struct mem_counters *c = &mem->count;
+	uint64_t limit = atomic_load(&mem->limit.limit);
+
+	*out = (struct mem_stats){
+		.frames = mem->nr_frames,
+		.resident = atomic_load(&mem->limit.charged),
+		.resident_peak = atomic_load(&mem->limit.peak),
+		.limit = limit == UINT64_MAX ? 0 : limit,
+		.preserved = atomic_load(&c->preserved),
+		.discarded_unused = atomic_load(&c->discarded_unused),
+		.discarded_volatile = atomic_load(&c->discarded_volatile),
+		.discard_lost = atomic_load(&c->discard_lost),
+		.swapped_out = atomic_load(&c->swapped_out),
+		.swapped_in = atomic_load(&c->swapped_in),
+		.swap_out_bytes = atomic_load(&c->swap_out_bytes),
+		.swap_in_bytes = atomic_load(&c->swap_in_bytes),
+		.fault_zero = atomic_load(&c->fault_zero),
+		.fault_preserved = atomic_load(&c->fault_preserved),
+		.fault_stale = atomic_load(&c->fault_stale),
+		.fault_discard = atomic_load(&c->fault_discard),
+		.device_fills = atomic_load(&c->device_fills),
+		.release_batches = atomic_load(&c->release_batches),
+		.busy_waits = atomic_load(&c->busy_waits),
+		.scans = atomic_load(&c->scans),
+	};
+}
+
+void mem_get_dist(struct mem *mem, struct mem_dist *out)
+{
+	uint32_t on = atomic_load(&mem->features);
+	uint64_t i;
+
+	memset(out, 0, sizeof(*out));
+	for (i = 0; i < mem->nr_frames; i++) {
+		uint8_t usage = on ? state_read(mem, i) & ESSA_USAGE_MASK :
+				     ESSA_STABLE;
+
+		if (i % FRAME_BLOCK == 0)
+			frame_lock(mem, i);
+		out->n[usage][mem->frames[i].content]++;
+		if (i % FRAME_BLOCK == FRAME_BLOCK - 1 ||
+		    i == mem->nr_frames - 1)
+			frame_unlock(mem, i);
+	}
+}

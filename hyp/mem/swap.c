@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Swap file: slots are handed out next-fit, so that a batch is one write. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hyp/mem/mem.h"
+#include "hyp/mem/swap.h"
+
+static int open_unlinked(const char *dir)
+{
+	char *path;
+	int fd;
+
+	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
+	if (fd >= 0)
+		return fd;
+	if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+		return -errno;
+	/* A file system without O_TMPFILE. */
+	if (asprintf(&path, "%s/hyp-swap.XXXXXX", dir) < 0)
+		return -ENOMEM;
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	else
+		unlink(path);
+	free(path);
+	return fd;
+}
+
+int swap_create(struct swap **out, const char *dir, uint64_t bytes,
+		const char **why)
+{
+	struct swap *swap;
+	int err;
+
+	if (bytes < MEM_PAGE_SIZE || bytes / MEM_PAGE_SIZE >= UINT32_MAX) {
+		*why = "swap size must be between 4K and 16T";
+		return -EINVAL;
+	}
+	swap = calloc(1, sizeof(*swap));
+	*why = "out of memory";
+	if (!swap)
+		return -ENOMEM;
+	swap->nr_slots = (uint32_t)(bytes / MEM_PAGE_SIZE);
+	swap->used = calloc(swap->nr_slots / 64 + 1, sizeof(*swap->used));
+	err = -ENOMEM;
+	if (!swap->used)
+		goto err_free;
+	swap->fd = open_unlinked(dir);
+	err = swap->fd;
+	*why = "cannot create the swap file: is the swap directory there and writable?";
+	if (err < 0)
+		goto err_free;
+	if (ftruncate(swap->fd, (off_t)swap->nr_slots * MEM_PAGE_SIZE) < 0) {
+		err = -errno;
+		*why = "the swap size is too large for the file system of the swap directory";
+		goto err_close;
+	}
+	pthread_mutex_init(&swap->lock, NULL);
+	*out = swap;
+	return 0;
+
+err_close:
+	close(swap->fd);
+err_free:
+	free(swap->used);
+	free(swap);
+	return err;
+}
+
+void swap_destroy(struct swap *swap)
+{
+	if (!swap)
+		return;
+	pthread_mutex_destroy(&swap->lock);
+	close(swap->fd);
+	free(swap->used);
+	free(swap);
+}
+
+static bool is_used(const struct swap *swap, uint32_t slot)
+{
+	return swap->used[slot / 64] >> slot % 64 & 1;
+}
+
+/* First free slot in [from, to), or @to. */
+static uint32_t find_free(const struct swap *swap, uint32_t from, uint32_t to)
+{
+	while (from < to) {
+		uint64_t freebits = ~swap->used[from / 64] >> from % 64;
+
+		if (freebits) {
+			from += (uint32_t)__builtin_ctzll(freebits);
+			return from < to ? from : to;
+		}
+		from += 64 - from % 64;
+	}
+	return to;
+}
+
+uint32_t swap_alloc(struct swap *swap, uint32_t want, uint32_t *slot)
+{
+	uint32_t nr = 0;
+	uint32_t at;
+
+	pthread_mutex_lock(&swap->lock);
+	at = find_free(swap, swap->next, swap->nr_slots);
+	if (at == swap->nr_slots) {
+		at = find_free(swap, 0, swap->next);
+		if (at == swap->next)
+			goto out;
+	}
+	while (nr < want && at + nr < swap->nr_slots &&
+	       !is_used(swap, at + nr)) {
+		swap->used[(at + nr) / 64] |= 1ull << (at + nr) % 64;
+		nr++;
+	}
+	swap->next = at + nr < swap->nr_slots ? at + nr : 0;
+	swap->nr_used += nr;
+	*slot = at;
+out:
+	pthread_mutex_unlock(&swap->lock);
+	return nr;
+}
+
+void swap_free(struct swap *swap, uint32_t slot, uint32_t nr)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&swap->lock);
+	for (i = slot; i < slot + nr; i++)
+		swap->used[i / 64] &= ~(1ull << i % 64);
+	swap->nr_used -= nr;
+	pthread_mutex_unlock(&swap->lock);
+}
+
+bool swap_is_full(struct swap *swap)
+{
+	bool full;
+
+	pthread_mutex_lock(&swap->lock);
+	full = swap->nr_used == swap->nr_slots;
+	pthread_mutex_unlock(&swap->lock);
+	return full;
+}
+
+int swap_write(struct swap *swap, uint32_t slot, const void *src, uint32_t nr)
+{
+	off_t off = (off_t)slot * MEM_PAGE_SIZE;
+	size_t len = (size_t)nr * MEM_PAGE_SIZE;
+	const char *p = src;
+	ssize_t n;
+
+	while (len) {
+		n = pwrite(swap->fd, p, len, off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		p += n;
+		off += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int swap_read(struct swap *swap, uint32_t slot, void *dst, uint32_t nr)
+{
+	off_t off = (off_t)slot * MEM_PAGE_SIZE;
+	size_t len = (size_t)nr * MEM_PAGE_SIZE;
+	char *p = dst;
+	ssize_t n;
+
+	while (len) {
+		n = pread(swap->fd, p, len, off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		/* A short file has lost pages: never make zeros of them. */
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		p += n;
+		off += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* userfaultfd ioctls; Documentation/admin-guide/mm/userfaultfd.rst */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <stdbool.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "hyp/mem/mem.h"
+#include "hyp/mem/uffd.h"
+
+/* Newer than the headers of Debian 12. */
+#ifndef UFFDIO_POISON
+#define _UFFDIO_POISON		0x08
+struct uffdio_poison {
+	struct uffdio_range range;
+	__u64 mode;
+	__s64 updated;
+};
+#define UFFDIO_POISON _IOWR(UFFDIO, _UFFDIO_POISON, struct uffdio_poison)
+#define UFFD_FEATURE_POISON	(1 << 14)
+#endif
+#ifndef UFFDIO_MOVE
+#define _UFFDIO_MOVE		0x05
+struct uffdio_move {
+	__u64 dst;
+	__u64 src;
+	__u64 len;
+	__u64 mode;
+	__s64 move;
+};
+#define UFFDIO_MOVE _IOWR(UFFDIO, _UFFDIO_MOVE, struct uffdio_move)
+#define UFFD_FEATURE_MOVE	(1 << 16)
+#endif
+#ifndef USERFAULTFD_IOC_NEW
+#define USERFAULTFD_IOC_NEW	_IO(0xAA, 0x00)
+#endif
+
+static int open_fd(void)
+{
+	int flags = O_CLOEXEC | O_NONBLOCK;
+	int dev;
+	int err;
+	int fd;
+
+	/* Not UFFD_USER_MODE_ONLY: KVM and the kernel fault here as well. */
+	fd = (int)syscall(SYS_userfaultfd, flags);
+	if (fd >= 0)
+		return fd;
+	err = errno;
+	dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	if (dev < 0)
+		return -err;
+	fd = ioctl(dev, USERFAULTFD_IOC_NEW, flags);
+	err = errno;
+	close(dev);
+	return fd < 0 ? -err : fd;
+}
+
+int uffd_open(int *fd, const char **why)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_POISON | UFFD_FEATURE_MOVE,
+	};
+	int err;
+	int uffd = open_fd();
+
+	if (uffd == -ENOSYS) {
+		*why = "no userfaultfd: the host kernel needs CONFIG_USERFAULTFD";
+		return uffd;
+	}
+	if (uffd < 0) {
+		*why = "userfaultfd refused: run as root, or allow access to /dev/userfaultfd";
+		return uffd;
+	}
+	if (ioctl(uffd, UFFDIO_API, &api) < 0) {
+		err = -errno;
+		close(uffd);
+		*why = "userfaultfd lacks POISON or MOVE: the host needs Linux 6.8 or newer";
+		return err;
+	}
+	*fd = uffd;
+	return 0;
+}
+
+int uffd_register(int fd, void *addr, size_t len, const char **why)
+{
+	const uint64_t need = 1ull << _UFFDIO_COPY | 1ull << _UFFDIO_WAKE |
+			      1ull << _UFFDIO_POISON | 1ull << _UFFDIO_MOVE;
+	struct uffdio_register reg = {
+		.range = { .start = (uintptr_t)addr, .len = len },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	if (ioctl(fd, UFFDIO_REGISTER, &reg) < 0) {
+		*why = "cannot register guest memory with userfaultfd";
+		return -errno;
+	}
+	if ((reg.ioctls & need) != need) {
+		*why = "userfaultfd cannot poison or move pages: the host needs Linux 6.8 or newer";
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+int uffd_copy(int fd, void *dst, const void *src, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		struct uffdio_copy c = {
+			.dst = (uintptr_t)dst + done,
+			.src = (uintptr_t)src + done,
+			.len = len - done,
+		};
+
+		if (ioctl(fd, UFFDIO_COPY, &c) == 0)
+			return 0;
+		if (c.copy > 0) {
+			done += (size_t)c.copy;
+		} else if (errno == EEXIST) {
+			uffd_wake(fd, (uint8_t *)dst + done, MEM_PAGE_SIZE);
+			done += MEM_PAGE_SIZE;
+		} else if (errno != EAGAIN) {
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+int uffd_poison(int fd, void *addr, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		struct uffdio_poison p = {
+			.range = { .start = (uintptr_t)addr + done,
+				   .len = len - done },
+		};
+
+		if (ioctl(fd, UFFDIO_POISON, &p) == 0)
+			return 0;
+		if (p.updated > 0)
+			done += (size_t)p.updated;
+		else if (errno != EAGAIN)
+			return -errno;
+	}
+	return 0;
+}
+
+int uffd_move(int fd, void *dst, const void *src, size_t len, size_t *moved)
+{
+	*moved = 0;
+	while (*moved < len) {
+		struct uffdio_move m = {
+			.dst = (uintptr_t)dst + *moved,
+			.src = (uintptr_t)src + *moved,
+			.len = len - *moved,
+		};
+
+		if (ioctl(fd, UFFDIO_MOVE, &m) == 0) {
+			*moved = len;
+			return 0;
+		}
+		if (m.move <= 0)
+			return -errno;
+		*moved += (size_t)m.move;
+	}
+	return 0;
+}
+
+void uffd_wake(int fd, void *addr, size_t len)
+{
+	struct uffdio_range r = { .start = (uintptr_t)addr, .len = len };
+
+	/* Cannot fail for a registered range. */
+	ioctl(fd, UFFDIO_WAKE, &r);
+}
+
+int uffd_read(int fd, void **addr)
+{
+	const uint64_t mask = ~(uint64_t)(MEM_PAGE_SIZE - 1);
+	struct uffd_msg msg;
+	ssize_t n;
+
+	for (;;) {
+		n = read(fd, &msg, sizeof(msg));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? 0 : -errno;
+		if (n != sizeof(msg))
+			return -EIO;
+		if (msg.event == UFFD_EVENT_PAGEFAULT)
+			break;
+	}
+	*addr = (void *)(uintptr_t)(msg.arg.pagefault.address & mask);
+	return 1;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * userfaultfd: the only place that issues its ioctls.
+ *
+ * MISSING, POISON (Linux 6.6) and MOVE (Linux 6.8) are needed.  EVENT_REMOVE is
+ * not asked for: with it, madvise() would sleep until the pager has read the
+ * event, and the pager waits for reclaim.
+ */
+#ifndef HYP_MEM_UFFD_H
+#define HYP_MEM_UFFD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * uffd_open() - a userfaultfd that can do all this needs
+ * @fd:  set on success; close() it
+ * @why: on failure set to one static line that says what to do
+ *
+ * Return: 0 or a negative errno.
+ */
+int uffd_open(int *fd, const char **why);
+
+/** uffd_register() - MISSING mode for @len bytes of anonymous memory */
+int uffd_register(int fd, void *addr, size_t len, const char **why);
+
+/**
+ * uffd_copy() - fill pages from a buffer and wake who waits for them
+ *
+ * Pages that are present already are left alone.
+ * Return: 0 or a negative errno.
+ */
+int uffd_copy(int fd, void *dst, const void *src, size_t len);
+
+/** uffd_poison() - put poison markers on empty pages. 0 or a negative errno */
+int uffd_poison(int fd, void *addr, size_t len);
+
+/**
+ * uffd_move() - move anonymous pages
+ * @moved: bytes moved, also on failure
+ *
+ * Return: 0 or the negative errno of the page behind those moved.
+ */
+int uffd_move(int fd, void *dst, const void *src, size_t len, size_t *moved);
+
+void uffd_wake(int fd, void *addr, size_t len);
+
+/**
+ * uffd_read() - next missing-page message, if there is one
+ * @addr: page-aligned address of the access
+ *
+ * Return: 1; 0 if there is none; a negative errno.
+ */
+int uffd_read(int fd, void **addr);
+
+#endif /* HYP_MEM_UFFD_H */
