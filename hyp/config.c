@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "hyp/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum opt {
+	OPT_KERNEL = 256, OPT_INITRD, OPT_DISK, OPT_MEM, OPT_CPUS, OPT_LIMIT,
+	OPT_SWAP, OPT_SWAP_SIZE, OPT_CMDLINE, OPT_NO_HINTS, OPT_STORM,
+	OPT_TEST_HOOKS, OPT_STATS, OPT_STATS_MS, OPT_SUMMARY, OPT_TIMEOUT,
+	OPT_NO_SANDBOX, OPT_HELP,
+};
+
+static const struct option options[] = {
+	{ "kernel", required_argument, NULL, OPT_KERNEL },
+	{ "initrd", required_argument, NULL, OPT_INITRD },
+	{ "disk", required_argument, NULL, OPT_DISK },
+	{ "mem", required_argument, NULL, OPT_MEM },
+	{ "cpus", required_argument, NULL, OPT_CPUS },
+	{ "limit", required_argument, NULL, OPT_LIMIT },
+	{ "swap", required_argument, NULL, OPT_SWAP },
+	{ "swap-size", required_argument, NULL, OPT_SWAP_SIZE },
+	{ "cmdline", required_argument, NULL, OPT_CMDLINE },
+	{ "no-hints", no_argument, NULL, OPT_NO_HINTS },
+	{ "storm", no_argument, NULL, OPT_STORM },
+	{ "test-hooks", no_argument, NULL, OPT_TEST_HOOKS },
+	{ "stats", required_argument, NULL, OPT_STATS },
+	{ "stats-ms", required_argument, NULL, OPT_STATS_MS },
+	{ "summary", required_argument, NULL, OPT_SUMMARY },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+const char *config_help(void)
+{
+	return
+"usage: hyp run --kernel FILE [options]\n"
+"\n"
+"Runs one virtual machine under KVM, holds it at a limit of resident memory\n"
+"and takes its page hints into account.  The guest's serial console is on\n"
+"standard input and output.\n"
+"\n"
+"  --kernel FILE     Linux bzImage (64-bit boot protocol) or ELF64 image\n"
+"  --initrd FILE     initial RAM disk\n"
+"  --cmdline STR     appended to the kernel command line\n"
+"  --disk FILE[,ro]  virtio disk backed by FILE; up to 4\n"
+"  --mem SIZE        guest memory (default 256M, at least 16M)\n"
+"  --cpus N          virtual CPUs, 1 to 64 (default 1)\n"
+"  --limit SIZE      most memory that is resident; at most --mem, at least\n"
+"                    16M and at least 8M more than kernel and initrd\n"
+"  --swap DIR        directory for the guest's swap file, which has no name\n"
+"                    there (default $TMPDIR or /tmp); \"none\": no swap\n"
+"  --swap-size SIZE  most bytes in the swap file (default: as --mem)\n"
+"  --no-hints        do not offer page hinting to the guest\n"
+"  --storm           discard every volatile page as soon as it is seen\n"
+"  --test-hooks      let the guest ask for discards (ESSA_CMD_TEST_*)\n"
+"  --stats FILE      write a line of statistics (CSV) every --stats-ms\n"
+"  --stats-ms N      interval of --stats (default 100)\n"
+"  --summary FILE    write all counters at the end, \"key value\" a line\n"
+"  --timeout SEC     stop the guest after SEC seconds\n"
+"  --no-sandbox      no seccomp filter; for debuggers and sanitizers\n"
+"  --help            this text\n"
+"\n"
+"SIZE takes K, M or G.  SIGUSR1 prints the page states to standard error,\n"
+"SIGINT and SIGTERM stop the guest.\n"
+"\n"
+"Exit code: what the guest wrote to I/O port 0xf4 (0 to 99); 0 after a guest\n"
+"reset; 123 guest crashed; 124 timed out; 125 hyp failed; 128+N signal N.\n";
+}
+
+int config_parse_size(const char *text, uint64_t *bytes)
+{
+	unsigned long long n;
+	unsigned int shift = 0;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (errno)
+		return -ERANGE;
+	switch (*end) {
+	case 'G':
+	case 'g':
+		shift += 10;
+		/* fallthrough */
+	case 'M':
+	case 'm':
+		shift += 10;
+		/* fallthrough */
+	case 'K':
+	case 'k':
+		shift += 10;
+		end++;
+	}
+	if (*end)
+		return -EINVAL;
+	if (n > UINT64_MAX >> shift)
+		return -ERANGE;
+	*bytes = n << shift;
+	return 0;
+}
+
+static int parse_size_opt(const char *name, uint64_t *bytes, struct why *why)
+{
+	if (config_parse_size(optarg, bytes))
+		return why_set(why, 0, "--%s: \"%s\" is not a size; write e.g. 256M",
+			       name, optarg);
+	if (*bytes % 4096)
+		return why_set(why, 0, "--%s: %s is not a multiple of 4K",
+			       name, optarg);
+	return 0;
+}
+
+static int parse_number_opt(const char *name, uint64_t min, uint64_t max,
+			    uint64_t *out, struct why *why)
+{
+	uint64_t n;
+
+	if (config_parse_size(optarg, &n) ||
+	    !isdigit((unsigned char)optarg[strlen(optarg) - 1]) ||
+	    n < min || n > max)
+		return why_set(why, 0,
+			       "--%s: \"%s\" is not a number from %llu to %llu",
+			       name, optarg, (unsigned long long)min,
+			       (unsigned long long)max);
+	*out = n;
+	return 0;
+}
+
+static int parse_disk_opt(struct config *cfg, struct why *why)
+{
+	struct config_disk *disk = &cfg->disks[cfg->nr_disks];
+	char *comma;
+
+	if (cfg->nr_disks == CONFIG_MAX_DISKS)
+		return why_set(why, 0, "more than %u disks", CONFIG_MAX_DISKS);
+	disk->path = strdup(optarg);
+	if (!disk->path)
+		return why_set(why, -ENOMEM, "--disk");
+	cfg->nr_disks++;
+	comma = strrchr(disk->path, ',');
+	if (comma) {
+		if (strcmp(comma, ",ro"))
+			return why_set(why, 0,
+				       "--disk: unknown option \"%s\"; only \"ro\" is known",
+				       comma + 1);
+		*comma = '\0';
+		disk->read_only = true;
+	}
+	return 0;
+}
+
+static int parse_opt(struct config *cfg, int opt, struct why *why)
+{
+	uint64_t n = 0;
+	int err;
+
+	switch (opt) {
+	case OPT_KERNEL:
+		cfg->kernel = optarg;
+		return 0;
+	case OPT_INITRD:
+		cfg->initrd = optarg;
+		return 0;
+	case OPT_DISK:
+		return parse_disk_opt(cfg, why);
+	case OPT_MEM:
+		return parse_size_opt("mem", &cfg->mem_bytes, why);
+	case OPT_CPUS:
+		err = parse_number_opt("cpus", 1, CONFIG_MAX_CPUS, &n, why);
+		cfg->cpus = (unsigned int)n;
+		return err;
+	case OPT_LIMIT:
+		err = parse_size_opt("limit", &cfg->limit_bytes, why);
+		if (!err && !cfg->limit_bytes)
+			return why_set(why, 0, "--limit: 0 is too small");
+		return err;
+	case OPT_SWAP:
+		cfg->swap_dir = optarg;
+		return 0;
+	case OPT_SWAP_SIZE:
+		return parse_size_opt("swap-size", &cfg->swap_bytes, why);
+	case OPT_CMDLINE:
+		cfg->cmdline = optarg;
+		return 0;
+	case OPT_NO_HINTS:
+		cfg->hints = false;
+		return 0;
+	case OPT_STORM:
+		cfg->storm = true;
+		return 0;
+	case OPT_TEST_HOOKS:
+		cfg->test_hooks = true;
+		return 0;
+	case OPT_STATS:
+		cfg->stats_path = optarg;
+		return 0;
+	case OPT_STATS_MS:
+		return parse_number_opt("stats-ms", 1, 3600000, &cfg->stats_ms,
+					why);
+	case OPT_SUMMARY:
+		cfg->summary_path = optarg;
+		return 0;
+	case OPT_TIMEOUT:
+		return parse_number_opt("timeout", 1, 1000000, &cfg->timeout_s,
+					why);
+	case OPT_NO_SANDBOX:
+		cfg->sandbox = false;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int check_file(const char *what, const char *path, int mode,
+		      uint64_t *bytes, struct why *why)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return why_set(why, -errno, "cannot open %s %s", what, path);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return why_set(why, 0, "%s %s is not a file", what, path);
+	if (access(path, mode))
+		return why_set(why, -errno, "cannot open %s %s", what, path);
+	*bytes = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int check_limit(const struct config *cfg, uint64_t images_bytes,
+		       struct why *why)
+{
+	uint64_t min = CONFIG_LIMIT_FLOOR;
+
+	if (!cfg->limit_bytes)
+		return 0;
+	if (cfg->limit_bytes > cfg->mem_bytes)
+		return why_set(why, 0,
+			       "--limit (%lluK) is larger than --mem (%lluK)",
+			       (unsigned long long)cfg->limit_bytes / KIB,
+			       (unsigned long long)cfg->mem_bytes / KIB);
+	if (images_bytes > min - CONFIG_LIMIT_SLACK)
+		min = images_bytes + CONFIG_LIMIT_SLACK;
+	if (cfg->limit_bytes < min)
+		return why_set(why, 0,
+			       "--limit (%lluK) is too small; this guest needs at least %lluK",
+			       (unsigned long long)cfg->limit_bytes / KIB,
+			       (unsigned long long)(min + KIB - 1) / KIB);
+	return 0;
+}
+
+static int check_swap(struct config *cfg, struct why *why)
+{
+	struct stat st;
+
+	if (cfg->swap_dir && !strcmp(cfg->swap_dir, "none")) {
+		cfg->swap_dir = NULL;
+		return 0;
+	}
+	if (!cfg->swap_dir) {
+		if (!cfg->limit_bytes)
+			return 0;
+		cfg->swap_dir = getenv("TMPDIR");
+		if (!cfg->swap_dir || !*cfg->swap_dir)
+			cfg->swap_dir = "/tmp";
+	}
+	if (!cfg->swap_bytes)
+		cfg->swap_bytes = cfg->mem_bytes;
+	if (stat(cfg->swap_dir, &st))
+		return why_set(why, -errno, "--swap: %s", cfg->swap_dir);
+	if (!S_ISDIR(st.st_mode))
+		return why_set(why, 0, "--swap: %s is not a directory",
+			       cfg->swap_dir);
+	if (access(cfg->swap_dir, W_OK | X_OK))
+		return why_set(why, -errno, "--swap: cannot create a file in %s",
+			       cfg->swap_dir);
+	return 0;
+}
+
+static int check(struct config *cfg, struct why *why)
+{
+	uint64_t kernel = 0, initrd = 0, disk;
+	unsigned int i;
+	int err;
+
+	if (!cfg->kernel)
+		return why_set(why, 0, "--kernel is missing; see hyp --help");
+	if (cfg->mem_bytes < CONFIG_MIN_MEM || cfg->mem_bytes > CONFIG_MAX_MEM)
+		return why_set(why, 0, "--mem must be from 16M to 512G");
+	if (cfg->storm && !cfg->hints)
+		return why_set(why, 0, "--storm needs hints; drop --no-hints");
+	err = check_file("kernel", cfg->kernel, R_OK, &kernel, why);
+	if (!err && cfg->initrd)
+		err = check_file("initrd", cfg->initrd, R_OK, &initrd, why);
+	for (i = 0; !err && i < cfg->nr_disks; i++)
+		err = check_file("disk", cfg->disks[i].path,
+				 cfg->disks[i].read_only ? R_OK : R_OK | W_OK,
+				 &disk, why);
+	if (!err)
+		err = check_limit(cfg, kernel + initrd, why);
+	if (!err)
+		err = check_swap(cfg, why);
+	return err;
+}
+
+int config_parse(struct config *cfg, int argc, char **argv,
+		 enum config_action *action, struct why *why)
+{
+	int opt, err;
+
+	*cfg = (struct config){
+		.cmdline = "",
+		.cpus = 1,
+		.mem_bytes = 256 * MIB,
+		.hints = true,
+		.sandbox = true,
+		.stats_ms = 100,
+	};
+	*action = CONFIG_RUN;
+	if (argc < 2)
+		return why_set(why, 0, "no command; see hyp --help");
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
+	    !strcmp(argv[1], "help")) {
+		*action = CONFIG_HELP;
+		return 0;
+	}
+	if (strcmp(argv[1], "run"))
+		return why_set(why, 0, "unknown command \"%s\"; see hyp --help",
+			       argv[1]);
+	argc--;
+	argv++;
+	optind = 0; /* glibc: start over, for a second parse in one process */
+	opterr = 0;
+	for (;;) {
+		opt = getopt_long(argc, argv, "+:h", options, NULL);
+		if (opt == -1)
+			break;
+		if (opt == 'h' || opt == OPT_HELP) {
+			*action = CONFIG_HELP;
+			return 0;
+		}
+		if (opt == ':')
+			return why_set(why, 0, "%s needs a value; see hyp --help",
+				       argv[optind - 1]);
+		if (opt == '?')
+			return why_set(why, 0, "unknown option \"%s\"; see hyp --help",
+				       argv[optind - 1]);
+		err = parse_opt(cfg, opt, why);
+		if (err)
+			return err;
+	}
+	if (optind < argc)
+		return why_set(why, 0, "unexpected argument \"%s\"; see hyp --help",
+			       argv[optind]);
+	return check(cfg, why);
+}
+
+void config_fini(struct config *cfg)
+{
+	unsigned int i;
+
+	for (i = 0; i < cfg->nr_disks; i++)
+		free(cfg->disks[i].path);
+	cfg->nr_disks = 0;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Command line to validated configuration.  What config_parse() accepted is
+ * immutable from then on and may be read by any thread.
+ */
+#ifndef HYP_CONFIG_H
+#define HYP_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hyp/util.h"
+
+#define CONFIG_MAX_DISKS	4
+#define CONFIG_MAX_CPUS		64
+#define CONFIG_MIN_MEM		(16 * MIB)
+#define CONFIG_MAX_MEM		(512 * GIB)
+/* What a guest needs beside kernel and initrd to get anywhere. */
+#define CONFIG_LIMIT_FLOOR	(16 * MIB)
+#define CONFIG_LIMIT_SLACK	(8 * MIB)
+
+/* Exit codes of hyp that are not the guest's. */
+#define EXIT_GUEST_CRASHED	123
+#define EXIT_TIMED_OUT		124
+#define EXIT_HYP_FAILED		125
+
+/** struct config_disk - one --disk */
+struct config_disk {
+	char *path;
+	bool read_only;
+};
+
+/** struct config - strings point into argv, or are owned (disk paths) */
+struct config {
+	const char *kernel;
+	const char *initrd;		/* NULL: none */
+	const char *cmdline;		/* "": none */
+	struct config_disk disks[CONFIG_MAX_DISKS];
+	unsigned int nr_disks;
+	unsigned int cpus;
+	uint64_t mem_bytes;
+	uint64_t limit_bytes;		/* 0: none */
+	const char *swap_dir;		/* NULL: no swap */
+	uint64_t swap_bytes;
+	bool hints;
+	bool storm;
+	bool test_hooks;
+	bool sandbox;
+	const char *stats_path;		/* NULL: none */
+	uint64_t stats_ms;
+	const char *summary_path;	/* NULL: none */
+	uint64_t timeout_s;		/* 0: none */
+};
+
+/** enum config_action - what the command line asks for */
+enum config_action {
+	CONFIG_RUN,
+	CONFIG_HELP,
+};
+
+/**
+ * config_parse_size() - parse "96M" and the like
+ * @text:  decimal number with an optional K, M or G
+ * @bytes: set on success
+ *
+ * Return: 0, -EINVAL if it is no size, -ERANGE if it does not fit.
+ */
+int config_parse_size(const char *text, uint64_t *bytes);
+
+/**
+ * config_parse() - parse and check the command line
+ * @cfg:    filled in; config_fini() in any case
+ * @argc:   as main()'s
+ * @argv:   as main()'s; must outlive @cfg
+ * @action: set on success
+ * @why:    set on failure
+ *
+ * Looks at the files named, so that a typing error does not cost a boot.
+ * Return: 0 or a negative errno.
+ */
+int config_parse(struct config *cfg, int argc, char **argv,
+		 enum config_action *action, struct why *why);
+
+/** config_fini() - free what config_parse() allocated */
+void config_fini(struct config *cfg);
+
+/** config_help() - the text of --help */
+const char *config_help(void);
+
+#endif /* HYP_CONFIG_H */

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * virtio block device (virtio 1.2, section 5.2) on a file, through io_uring.
+ *
+ * Each disk has a thread, which alone touches the queue, the ring and the
+ * requests.  Data goes between file and guest memory without a copy; the
+ * guest's buffers are pinned from submission to completion.
+ */
+#ifndef HYP_DEV_VIRTIO_BLK_H
+#define HYP_DEV_VIRTIO_BLK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hyp/dev/bus.h"
+#include "hyp/dev/virtio/mmio.h"
+#include "hyp/util.h"
+
+struct blk; /* opaque */
+
+/** struct blk_stats - since blk_create() */
+struct blk_stats {
+	uint64_t reads, writes, flushes, errors;
+	uint64_t read_bytes, write_bytes;
+};
+
+/**
+ * blk_create() - open an image
+ * @out:       set on success; caller owns, blk_destroy()
+ * @path:      regular file or block device, a multiple of 512 bytes long
+ * @read_only: as it says
+ * @mem:       guest memory
+ * @irq:       interrupt
+ * @why:       set on failure
+ *
+ * Locks the file, so that no two guests write to it.
+ * Return: 0 or a negative errno.
+ */
+int blk_create(struct blk **out, const char *path, bool read_only,
+	       struct mem *mem, const struct virtio_irq *irq, struct why *why);
+
+/** blk_start() - start its thread. Return: 0 or a negative errno. */
+int blk_start(struct blk *blk);
+
+/** blk_stop() - finish what is under way, join the thread.  No vCPU runs. */
+void blk_stop(struct blk *blk);
+
+/** blk_destroy() - free; accepts NULL.  Guest memory still exists. */
+void blk_destroy(struct blk *blk);
+
+/** blk_transport() - to be put on the bus with virtio_mmio_bus_ops */
+struct virtio_mmio *blk_transport(struct blk *blk);
+
+/** blk_add_stats() - add the counters of @blk to @sum.  Any thread. */
+void blk_add_stats(const struct blk *blk, struct blk_stats *sum);
+
+#endif /* HYP_DEV_VIRTIO_BLK_H */

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A guest that takes over hyp must find a process that can only go on doing
+ * what hyp does: no open, no exec, no fork, no sockets, no executable memory.
+ */
+#include "hyp/sandbox.h"
+
+#include <errno.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const int allowed[] = {
+	/* files, pipes, terminals that are open already */
+	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev),
+	SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(preadv),
+	SCMP_SYS(pwritev), SCMP_SYS(lseek), SCMP_SYS(fstat),
+	SCMP_SYS(newfstatat), SCMP_SYS(close), SCMP_SYS(fallocate),
+	SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(io_uring_enter),
+	/* KVM_RUN and its like, userfaultfd, termios */
+	SCMP_SYS(ioctl),
+	/* guest memory; mmap and mprotect see below */
+	SCMP_SYS(madvise), SCMP_SYS(process_madvise), SCMP_SYS(munmap),
+	SCMP_SYS(brk),
+	/* waiting and time */
+	SCMP_SYS(futex), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl), SCMP_SYS(timerfd_settime),
+	SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(nanosleep), SCMP_SYS(sched_yield), SCMP_SYS(membarrier),
+	SCMP_SYS(restart_syscall),
+	/* signals and the end */
+	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigtimedwait),
+	SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigaction), SCMP_SYS(tgkill),
+	SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+};
+
+void sandbox_close_inherited(void)
+{
+	/* Best effort: before Linux 5.9 the caller's descriptors stay. */
+	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
+}
+
+static int add_rules(scmp_filter_ctx ctx)
+{
+	const struct scmp_arg_cmp not_exec =
+		SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < ARRAY_SIZE(allowed); i++)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
+	if (!err)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+				       not_exec);
+	if (!err)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW,
+				       SCMP_SYS(mprotect), 1, not_exec);
+	return err;
+}
+
+int sandbox_enter(struct why *why)
+{
+	scmp_filter_ctx ctx;
+	int err;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return why_set(why, -errno, "cannot give up privileges");
+	ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	if (!ctx)
+		return why_set(why, -ENOMEM, "seccomp");
+	err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
+	if (!err)
+		err = add_rules(ctx);
+	if (!err)
+		err = seccomp_load(ctx);
+	if (err)
+		why_set(why, err,
+			"cannot install the seccomp filter; --no-sandbox runs without");
+	seccomp_release(ctx);
+	return err;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What is left of hyp's rights once it runs a guest. */
+#ifndef HYP_SANDBOX_H
+#define HYP_SANDBOX_H
+
+#include "hyp/util.h"
+
+/** sandbox_close_inherited() - close all descriptors but standard ones */
+void sandbox_close_inherited(void);
+
+/**
+ * sandbox_enter() - no new privileges, seccomp allow-list, for all threads
+ * @why: set on failure
+ *
+ * All files are open and all threads exist.  A system call that is not on the
+ * list kills the process.
+ * Return: 0 or a negative errno.
+ */
+int sandbox_enter(struct why *why);
+
+#endif /* HYP_SANDBOX_H */
