@@ -27,6 +27,13 @@
 #define MIB	(1ull << 20)
 #define KIB	(1ull << 10)
 
+/* TSan blocks all signals in handlers, whatever SA_NODEFER says. */
+#ifdef __SANITIZE_THREAD__
+#define GUEST_SAVE_MASK	1
+#else
+#define GUEST_SAVE_MASK	0
+#endif
+
 static __thread sigjmp_buf guest_env;
 static __thread volatile sig_atomic_t guest_armed;
 static __thread void *volatile guest_addr;
@@ -81,7 +88,7 @@ static inline enum guest_access guest_access(struct mem *mem,
 	int jump;
 
 	for (;;) {
-		jump = sigsetjmp(guest_env, 0);
+		jump = sigsetjmp(guest_env, GUEST_SAVE_MASK);
 		if (!jump) {
 			guest_armed = 1;
 			__atomic_signal_fence(__ATOMIC_SEQ_CST);

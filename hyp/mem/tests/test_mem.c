@@ -1,112 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Claims about guest memory, one by one; races are in test_stress.c. */
-#include <pthread.h>
-#include <stdatomic.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-
-#include "hyp/mem/priv.h"
-#include "hyp/mem/tests/guest.h"
-
-struct vm {
-	struct mem *mem;
-	uint8_t *table;
-	uint8_t *ram;
-	uint64_t nr_frames;
-	_Atomic int fatal_calls;
-	_Atomic int fatal_err;
-	const char *_Atomic fatal_what;
-};
-
-static void on_fatal(void *ctx, int err, const char *what)
-{
-	struct vm *vm = ctx;
-
-	atomic_store(&vm->fatal_err, err);
-	atomic_store(&vm->fatal_what, what);
-	atomic_fetch_add(&vm->fatal_calls, 1);
-}
-
-static void vm_start(struct vm *vm, struct mem_config cfg)
-{
-	const struct mem_region *r;
-	const char *why = "?";
-	size_t len;
-	int err;
-
-	/* Each time: cmocka installs handlers of its own around a test. */
-	guest_init();
-	memset(vm, 0, sizeof(*vm));
-	cfg.fatal = on_fatal;
-	cfg.fatal_ctx = vm;
-	err = mem_create(&vm->mem, &cfg, &why);
-	if (err)
-		fail_msg("mem_create: %s (%s)", why, strerror(-err));
-	assert_int_equal(mem_start(vm->mem), 0);
-	vm->table = mem_table(vm->mem, &len, &vm->nr_frames);
-	mem_regions(vm->mem, &r);
-	vm->ram = r[0].hva;
-	if (cfg.hinting)
-		assert_int_equal(mem_hypercall(vm->mem, ESSA_CMD_ENABLE,
-					       ESSA_VERSION,
-					       ESSA_FEAT_UNUSED |
-						       ESSA_FEAT_VOLATILE,
-					       false), 0);
-}
-
-static void vm_end(struct vm *vm)
-{
-	mem_stop(vm->mem);
-	mem_destroy(vm->mem);
-}
-
-static volatile uint64_t *word(struct vm *vm, uint64_t gfn)
-{
-	return (volatile uint64_t *)(vm->ram + gfn * MEM_PAGE_SIZE);
-}
-
-static void put(struct vm *vm, uint64_t gfn, uint64_t val)
-{
-	assert_int_equal(guest_access(vm->mem, word(vm, gfn), &val, 1),
-			 GUEST_OK);
-}
-
-static uint64_t get(struct vm *vm, uint64_t gfn)
-{
-	uint64_t val;
-
-	assert_int_equal(guest_access(vm->mem, word(vm, gfn), &val, 0),
-			 GUEST_OK);
-	return val;
-}
-
-static enum guest_access try_get(struct vm *vm, uint64_t gfn)
-{
-	uint64_t val;
-
-	return guest_access(vm->mem, word(vm, gfn), &val, 0);
-}
-
-static uint8_t state(struct vm *vm, uint64_t gfn)
-{
-	return __atomic_load_n(&vm->table[gfn], __ATOMIC_SEQ_CST);
-}
-
-static int32_t test_cmd(struct vm *vm, uint64_t cmd, uint64_t gfn)
-{
-	return mem_hypercall(vm->mem, cmd, gfn, 1, true);
-}
-
-static struct mem_stats stats(struct vm *vm)
-{
-	struct mem_stats s;
-
-	mem_get_stats(vm->mem, &s);
-	return s;
-}
-
-#define CFG(...) ((struct mem_config){ .size_bytes = 8 * MIB, \
-	.swap_dir = swap_dir(), .swap_bytes = 32 * MIB, __VA_ARGS__ })
+#include "hyp/mem/tests/vm.h"
 
 static void untouched_ram_reads_zero_and_becomes_resident(void **s)
 {
@@ -272,6 +166,272 @@ static void swap_round_trip_under_a_small_limit(void **s)
 	free(shadow);
 }
 
+static void hostile_hypercalls_are_refused(void **s)
+{
+	static const struct {
+		uint64_t cmd, gfn, nr;
+		int32_t ret;
+	} calls[] = {
+		{ ESSA_CMD_WAIT, 0, 0, -EINVAL },
+		{ ESSA_CMD_WAIT, 0, 2049, -EINVAL },
+		{ ESSA_CMD_WAIT, 2047, 2, -EINVAL },
+		{ ESSA_CMD_WAIT, 2048, 1, -EINVAL },
+		{ ESSA_CMD_WAIT, 1, UINT64_MAX, -EINVAL },
+		{ ESSA_CMD_WAIT, UINT64_MAX, 1, -EINVAL },
+		{ ESSA_CMD_WAIT, UINT64_MAX, 2, -EINVAL },
+		{ ESSA_CMD_OP + 1, 1ull << 52, 1, -EINVAL },
+		{ ESSA_CMD_OP + 1, 0, ESSA_CMD_MAX_FRAMES + 1, -EINVAL },
+		{ ESSA_CMD_OP + 7, 0, 1, -ENOSYS },
+		{ ESSA_CMD_OP + 8, 0, 1, -ENOSYS },
+		{ 0x13, 0, 1, -ENOSYS },
+		{ 0x100000000ull, 0, 1, -ENOSYS },
+		{ UINT64_MAX, 0, 1, -ENOSYS },
+		{ ESSA_CMD_TEST_DISCARD, 0, 1, -ENOSYS },
+		{ ESSA_CMD_TEST_PAGE_OUT, 0, 1, -ENOSYS },
+		{ ESSA_CMD_ENABLE, 2, 0, -EINVAL },
+		{ ESSA_CMD_ENABLE, ESSA_VERSION, 1u << 8, -EINVAL },
+		{ ESSA_CMD_ENABLE, ESSA_VERSION, 1ull << 32, -EINVAL },
+		{ ESSA_CMD_WAIT, 0, 2048, 0 },
+	};
+	unsigned int i;
+	struct vm vm;
+
+	(void)s;
+	vm_start(&vm, CFG(.hinting = true));
+	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		if (mem_hypercall(vm.mem, calls[i].cmd, calls[i].gfn,
+				  calls[i].nr, false) != calls[i].ret)
+			fail_msg("call %u", i);
+	assert_int_equal(mem_hypercall(vm.mem, ESSA_CMD_TEST_DISCARD, 0, 2,
+				       true), -EINVAL);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 0), -EINVAL);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT, 0), -EINVAL);
+	vm_end(&vm);
+}
+
+static void without_hinting_there_is_no_slow_path(void **s)
+{
+	struct vm vm;
+
+	(void)s;
+	vm_start(&vm, CFG());
+	assert_int_equal(mem_hypercall(vm.mem, ESSA_CMD_ENABLE, ESSA_VERSION,
+				       0, true), -ENOSYS);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_OP, 0), -ENOSYS);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 0), -ENOSYS);
+	vm_end(&vm);
+}
+
+static void range_operation_stops_behind_a_refused_frame(void **s)
+{
+	struct vm vm;
+	int32_t ret;
+	uint64_t i;
+
+	(void)s;
+	vm_start(&vm, CFG(.hinting = true));
+	for (i = 0; i < 8; i++)
+		put(&vm, i, i + 1);
+	/* Frame 4 has no content, so it cannot be volatile. */
+	assert_int_equal(mem_hypercall(vm.mem,
+				       ESSA_CMD_OP + ESSA_OP_SET_UNUSED, 4, 1,
+				       false), 1 << 8 | ESSA_STABLE);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 4), 0);
+	ret = mem_hypercall(vm.mem, ESSA_CMD_OP + ESSA_OP_SET_VOLATILE, 0, 8,
+			    false);
+	assert_int_equal(ret, 5 << 8 | ESSA_UNUSED | ESSA_ZERO);
+	assert_int_equal(state(&vm, 3), ESSA_VOLATILE);
+	assert_int_equal(state(&vm, 4), ESSA_UNUSED | ESSA_ZERO);
+	assert_int_equal(state(&vm, 5), ESSA_STABLE);
+	/* Operation 5 makes resident. */
+	ret = mem_hypercall(vm.mem, ESSA_CMD_OP + ESSA_OP_SET_STABLE_RESIDENT,
+			    0, 8, false);
+	assert_int_equal(ret >> 8, 8);
+	assert_int_equal(state(&vm, 4), ESSA_STABLE | ESSA_RESIDENT);
+	assert_int_equal(get(&vm, 3), 4);
+	vm_end(&vm);
+}
+
+static void nothing_is_discarded_before_enable_or_after_disable(void **s)
+{
+	struct vm vm;
+
+	(void)s;
+	vm_start(&vm, CFG(.hinting = true));
+	put(&vm, 1, 1);
+	put(&vm, 2, 2);
+	put(&vm, 3, 3);
+	guest_op(vm.mem, vm.table, 1, ESSA_OP_SET_VOLATILE);
+	guest_op(vm.mem, vm.table, 2, ESSA_OP_SET_VOLATILE);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 1), 0);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_DISABLE, 0), 0);
+	assert_int_equal(state(&vm, 1), ESSA_STABLE | ESSA_ZERO);
+	assert_int_equal(state(&vm, 2), ESSA_STABLE | ESSA_RESIDENT);
+	/* What was discarded reads as zeros now: the marker is stale. */
+	assert_int_equal(get(&vm, 1), 0);
+	assert_int_equal(get(&vm, 2), 2);
+	guest_op(vm.mem, vm.table, 3, ESSA_OP_SET_VOLATILE);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 3), -EBUSY);
+	assert_int_equal(mem_hypercall(vm.mem, ESSA_CMD_ENABLE, ESSA_VERSION,
+				       ESSA_FEAT_UNUSED, false), 0);
+	/* Volatile was not among the features. */
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 3), -EBUSY);
+	mem_reset(vm.mem);
+	assert_int_equal(state(&vm, 3), ESSA_STABLE | ESSA_RESIDENT);
+	assert_int_equal(get(&vm, 3), 3);
+	vm_end(&vm);
+}
+
+static void device_range_must_be_ram(void **s)
+{
+	static const struct {
+		uint64_t gpa;
+		size_t len;
+		int ret;
+	} ranges[] = {
+		{ 0, 1, 0 },
+		{ 8 * MIB - 1, 1, 0 },
+		{ 8 * MIB - 1, 2, -EFAULT },
+		{ 8 * MIB, 1, -EFAULT },
+		{ 0, 0, -EFAULT },
+		{ 4096, SIZE_MAX, -EFAULT },
+		{ UINT64_MAX, 1, -EFAULT },
+		{ UINT64_MAX, 2, -EFAULT },
+		{ 4ull << 30, 1, -EFAULT },
+		{ 0, 8 * MIB + 1, -EFAULT },
+	};
+	unsigned int i;
+	struct vm vm;
+	void *hva;
+
+	(void)s;
+	vm_start(&vm, CFG(.hinting = true));
+	for (i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+		int ret = mem_get(vm.mem, ranges[i].gpa, ranges[i].len, &hva);
+
+		if (ret != ranges[i].ret)
+			fail_msg("range %u: %d", i, ret);
+		if (!ret)
+			mem_put(vm.mem, ranges[i].gpa, ranges[i].len);
+	}
+	vm_end(&vm);
+}
+
+static void pinned_page_is_neither_discarded_nor_paged_out(void **s)
+{
+	char buf[6000], back[6000];
+	struct vm vm;
+	void *hva;
+
+	(void)s;
+	vm_start(&vm, CFG(.hinting = true));
+	memset(buf, 0x5a, sizeof(buf));
+	assert_int_equal(mem_write(vm.mem, 5 * 4096 + 100, buf, sizeof(buf)),
+			 0);
+	assert_int_equal(mem_get(vm.mem, 5 * 4096 + 100, 6000, &hva), 0);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT, 6), -EBUSY);
+	guest_op(vm.mem, vm.table, 6, ESSA_OP_SET_VOLATILE);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 6), -EBUSY);
+	assert_memory_equal(hva, buf, sizeof(buf));
+	mem_put(vm.mem, 5 * 4096 + 100, 6000);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT, 5), 0);
+	assert_int_equal(mem_read(vm.mem, 5 * 4096 + 100, back, 6000), 0);
+	assert_memory_equal(back, buf, sizeof(buf));
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 6), 0);
+	assert_int_equal(mem_read(vm.mem, 5 * 4096, back, 6000), -EFAULT);
+	/* The first page of the failed range is not left pinned. */
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT, 5), 0);
+	vm_end(&vm);
+}
+
+static void ram_above_3g_is_seen_from_4g(void **s)
+{
+	const struct mem_region *r;
+	uint64_t nr, val = 7;
+	struct vm vm;
+	size_t len;
+	void *hva;
+
+	(void)s;
+	vm_start(&vm, CFG(.size_bytes = (3ull << 30) + 8 * MIB,
+			  .hinting = true));
+	assert_int_equal(mem_regions(vm.mem, &r), 2);
+	assert_int_equal(r[0].size_bytes, 3ull << 30);
+	assert_int_equal(r[1].gpa, 4ull << 30);
+	assert_int_equal(r[1].size_bytes, 8 * MIB);
+	mem_table(vm.mem, &len, &nr);
+	assert_int_equal(nr, (4ull << 30 | 8 * MIB) / 4096);
+	assert_int_equal(mem_write(vm.mem, 4ull << 30, &val, 8), 0);
+	assert_int_equal(*(uint64_t *)r[1].hva, 7);
+	assert_int_equal(state(&vm, 1u << 20), ESSA_STABLE | ESSA_RESIDENT);
+	assert_int_equal(mem_get(vm.mem, (3ull << 30) - 8, 16, &hva), -EFAULT);
+	assert_int_equal(mem_get(vm.mem, 3ull << 30, 8, &hva), -EFAULT);
+	guest_op(vm.mem, vm.table, 1u << 20, ESSA_OP_SET_VOLATILE);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 1u << 20), 0);
+	assert_int_equal(guest_access(vm.mem, r[1].hva, &val, 0),
+			 GUEST_DISCARDED);
+	vm_end(&vm);
+}
+
+static void scribbled_byte_is_put_right(void **s)
+{
+	struct vm vm;
+
+	(void)s;
+	vm_start(&vm, CFG(.hinting = true));
+	put(&vm, 1, 11);
+	/* Resident, says discarded and busy: WAIT neither hangs nor lies. */
+	vm.table[1] = ESSA_VOLATILE | ESSA_ZERO | ESSA_BUSY;
+	assert_int_equal(mem_hypercall(vm.mem, ESSA_CMD_WAIT, 1, 1, false), 0);
+	assert_int_equal(state(&vm, 1), ESSA_VOLATILE | ESSA_RESIDENT);
+	/* Never touched, says discarded: zeros, not a fault for ever. */
+	vm.table[1000] = ESSA_VOLATILE | ESSA_ZERO;
+	assert_int_equal(get(&vm, 1000), 0);
+	/* Discarded, says resident and stable: zeros. */
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 1), 0);
+	vm.table[1] = ESSA_STABLE | ESSA_RESIDENT;
+	assert_int_equal(get(&vm, 1), 0);
+	/* Preserved, says discarded: its content. */
+	put(&vm, 2, 22);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT, 2), 0);
+	vm.table[2] = ESSA_VOLATILE | ESSA_ZERO;
+	assert_int_equal(get(&vm, 2), 22);
+	assert_int_equal(state(&vm, 2), ESSA_VOLATILE | ESSA_RESIDENT);
+	vm_end(&vm);
+}
+
+static void bad_configuration_has_one_line_of_why(void **s)
+{
+	static const struct mem_config cfgs[] = {
+		{ .size_bytes = 0 },
+		{ .size_bytes = 8 * MIB + 1 },
+		{ .size_bytes = 2ull << 40 },
+		{ .size_bytes = 8 * MIB, .limit_bytes = 16 * MIB },
+		{ .size_bytes = 8 * MIB, .limit_bytes = 4096 },
+		{ .size_bytes = 8 * MIB, .limit_bytes = 2 * MIB + 1 },
+		{ .size_bytes = 8 * MIB, .swap_dir = "/nonexistent",
+		  .swap_bytes = MIB },
+		{ .size_bytes = 8 * MIB, .swap_dir = "/proc",
+		  .swap_bytes = MIB },
+		{ .size_bytes = 8 * MIB, .swap_dir = "/tmp" },
+		{ .size_bytes = 8 * MIB, .swap_dir = "/tmp",
+		  .swap_bytes = 1ull << 60 },
+	};
+	unsigned int i;
+
+	(void)s;
+	for (i = 0; i < sizeof(cfgs) / sizeof(cfgs[0]); i++) {
+		const char *why = NULL;
+		struct mem *mem;
+
+		if (mem_create(&mem, &cfgs[i], &why) >= 0)
+			fail_msg("configuration %u accepted", i);
+		assert_non_null(why);
+		assert_null(strchr(why, '\n'));
+	}
+	mem_destroy(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +443,15 @@ int main(void)
 		cmocka_unit_test(zero_page_is_not_written_to_swap),
 		cmocka_unit_test(preserved_volatile_page_can_be_discarded),
 		cmocka_unit_test(swap_round_trip_under_a_small_limit),
+		cmocka_unit_test(hostile_hypercalls_are_refused),
+		cmocka_unit_test(without_hinting_there_is_no_slow_path),
+		cmocka_unit_test(range_operation_stops_behind_a_refused_frame),
+		cmocka_unit_test(nothing_is_discarded_before_enable_or_after_disable),
+		cmocka_unit_test(device_range_must_be_ram),
+		cmocka_unit_test(pinned_page_is_neither_discarded_nor_paged_out),
+		cmocka_unit_test(ram_above_3g_is_seen_from_4g),
+		cmocka_unit_test(scribbled_byte_is_put_right),
+		cmocka_unit_test(bad_configuration_has_one_line_of_why),
 	};
 
 	alarm(300);
