@@ -16,6 +16,6 @@ expect "and ends well" [ "$code" = 0 ] || {
 	diag_file "$work/out" 40
 }
 expect "nothing was discarded" \
-	[ "$(value "$work/summary" discarded_volatile)" = 0 ]
+	[ "$(value "$work/summary" mem_discarded_volatile)" = 0 ]
 diag "$(grep '^INIT: ' "$work/out" | tr -d '\r')"
 finish

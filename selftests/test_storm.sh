@@ -27,11 +27,11 @@ expect "for $secs guest seconds" [ "$ms" -ge $((secs * 1000)) ]
 expect "without a wrong byte" [ "$(totals "$work/out" mismatches)" = 0 ]
 expect "nothing was called a mismatch" sh -c '! grep -q ^MISMATCH "$1"' - "$work/out"
 if [ -s "$work/summary" ]; then
-	diag "$(grep -E 'discard|swap|fault' "$work/summary")"
+	diag "$(grep -E 'discard|swapped|fault' "$work/summary")"
 	expect "volatile pages were discarded" \
-		[ "$(value "$work/summary" discarded_volatile)" -gt 1000 ]
+		[ "$(value "$work/summary" mem_discarded_volatile)" -gt 1000 ]
 	expect "discard faults were delivered" \
-		[ "$(value "$work/summary" fault_discard)" -gt 0 ]
+		[ "$(value "$work/summary" discard_faults_injected)" -gt 0 ]
 else
 	not_ok "hyp wrote a summary"
 fi
