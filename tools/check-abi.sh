@@ -38,6 +38,6 @@ compare() {
 		bad=1
 	}
 }
-compare essa-emu/include/essa/abi.h arch/x86/include/uapi/asm/essa.h
+compare essa-emu/include/essa/abi.h arch/x86/include/asm/essa.h
 compare essa-emu/include/essa/step.h arch/x86/include/asm/essa_step.h
 exit $bad

@@ -7,7 +7,7 @@
 
 /* 8042 keyboard controller: status bits and commands. */
 #define KBD_STATUS_OUT_FULL	0x01
-#define KBD_STATUS_SYSTEM	0x04
+#define KBD_STATUS_SYSTEM	0x14	/* self-test passed, not locked */
 #define KBD_CMD_READ_CONFIG	0x20
 #define KBD_CMD_WRITE_CONFIG	0x60
 #define KBD_CMD_SELF_TEST	0xaa

@@ -121,12 +121,14 @@ int limit_charge(struct mem *mem, uint64_t nr)
 	 * uncharged, or whoever uncharges sees the waiter (both seq_cst).
 	 */
 	atomic_fetch_add(&l->waiters, 1);
-	/* Each try wants reclaim: at the limit is above the low mark. */
-	while (!charge_below(l, nr, atomic_load(&l->limit))) {
+	for (;;) {
+		/* First: room that comes while stopping must not be used. */
 		if (mem_is_stopping(mem) || atomic_load(&mem->failed)) {
 			err = -ECANCELED;
 			break;
 		}
+		if (charge_below(l, nr, atomic_load(&l->limit)))
+			break;
 		if (l->idle_rounds - seen >= LIMIT_PATIENCE) {
 			note_peak(l, atomic_fetch_add(&l->charged, nr) + nr);
 			break;

@@ -119,7 +119,9 @@ void *mem_table(const struct mem *mem, size_t *len_bytes, uint64_t *nr_frames);
  * until mem_put() with the same range.
  * Context: a thread that holds no lock of mem; may sleep; not the pager's.
  * Return: 0; -EFAULT if the range is not wholly inside one region of RAM or a
- * frame in it is discarded; -ECANCELED when the VM is stopping.
+ * frame in it is discarded; -EBUSY if a frame is pinned 65535 times already;
+ * -ECANCELED when the VM is stopping, or another errno when it has to stop
+ * because the range cannot be paged in (mem_config.fatal has been called).
  */
 int mem_get(struct mem *mem, uint64_t gpa, size_t len, void **hva);
 void mem_put(struct mem *mem, uint64_t gpa, size_t len);

@@ -78,19 +78,23 @@ static void move_out(struct mem *mem, const uint64_t *idx, unsigned int nr)
 	unsigned int i = 0;
 	unsigned int run, k;
 	size_t moved;
+	int err;
 
 	po->nr = 0;
 	while (i < nr) {
 		run = 1;
 		while (i + run < nr && idx[i + run] == idx[i] + run)
 			run++;
-		uffd_move(mem->uffd, staged(po, po->nr), mem_hva(mem, idx[i]),
-			  (size_t)run * MEM_PAGE_SIZE, &moved);
+		err = uffd_move(mem->uffd, staged(po, po->nr),
+				mem_hva(mem, idx[i]),
+				(size_t)run * MEM_PAGE_SIZE, &moved);
 		for (k = 0; k < moved / MEM_PAGE_SIZE; k++, i++)
 			po->page[po->nr++] =
 				(struct pageout_page){ .idx = idx[i] };
-		if (moved / MEM_PAGE_SIZE < run) {
-			/* Pinned by the kernel, or racing: later, perhaps. */
+		if (err) {
+			/* In use by the kernel, shared by KSM: later, perhaps. */
+			if (err != -EBUSY && err != -EAGAIN)
+				mem_fatal(mem, err, "cannot move guest memory out of the way: the host needs a working UFFDIO_MOVE");
 			publish_resident(mem, idx[i], true);
 			i++;
 		}

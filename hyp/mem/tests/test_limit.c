@@ -285,6 +285,7 @@ static void stop_ends_waits_for_busy_frames(void **s)
 	put(&vm, 5, 5);
 	/* A release that does not end. */
 	frame_lock(vm.mem, 5);
+	assert_true(__frame_wait_idle(vm.mem, 5) >= 0);
 	vm.mem->frames[5].busy = FRAME_DISCARD;
 	frame_unlock(vm.mem, 5);
 	__atomic_fetch_or(&vm.table[5], ESSA_BUSY, __ATOMIC_SEQ_CST);

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Command lines: what is accepted, and one clear line for what is not. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "hyp/config.h"
+
+#define MAX_ARGS	20
+
+/* Files for the options that name one: 10 MiB, 20 MiB and empty. */
+struct files {
+	char small[40], big[40], dir[40];
+};
+
+static void make_file(char *path, off_t size)
+{
+	int fd;
+
+	strcpy(path, "/tmp/hyp-config-XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, size), 0);
+	close(fd);
+}
+
+static int setup(void **state)
+{
+	struct files *f = calloc(1, sizeof(*f));
+
+	make_file(f->small, 10 << 20);
+	make_file(f->big, 20 << 20);
+	strcpy(f->dir, "/tmp/hyp-config-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct files *f = *state;
+
+	unlink(f->small);
+	unlink(f->big);
+	rmdir(f->dir);
+	free(f);
+	return 0;
+}
+
+/* Splits at spaces; @S @B and @D stand for the files. */
+static int parse(const struct files *f, const char *line, struct config *cfg,
+		 enum config_action *action, struct why *why)
+{
+	static char words[MAX_ARGS][60];
+	char *argv[MAX_ARGS + 1] = { NULL };
+	int argc = 0, at = 0, len;
+
+	memset(why, 0, sizeof(*why));
+	while (sscanf(line + at, " %59s%n", words[argc], &len) == 1) {
+		char *mark = strchr(words[argc], '@');
+		char rest[20];
+
+		if (mark) {
+			snprintf(rest, sizeof(rest), "%.19s", mark + 2);
+			snprintf(mark, 50, "%.39s%.10s",
+				 mark[1] == 'S' ? f->small :
+				 mark[1] == 'B' ? f->big : f->dir, rest);
+		}
+		argv[argc] = words[argc];
+		argc++;
+		at += len;
+		assert_true(argc < MAX_ARGS);
+	}
+	return config_parse(cfg, argc, argv, action, why);
+}
+
+static void sizes_take_suffixes(void **state)
+{
+	uint64_t n;
+
+	(void)state;
+	assert_int_equal(config_parse_size("4096", &n), 0);
+	assert_int_equal(n, 4096);
+	assert_int_equal(config_parse_size("3K", &n), 0);
+	assert_int_equal(n, 3072);
+	assert_int_equal(config_parse_size("96M", &n), 0);
+	assert_int_equal(n, 96 * MIB);
+	assert_int_equal(config_parse_size("2g", &n), 0);
+	assert_int_equal(n, 2 * GIB);
+}
+
+static void non_sizes_are_refused(void **state)
+{
+	static const char *const bad[] = { "", "M", "-1", "+1", " 1", "1MB",
+					   "1.5M", "0x10", "1T", "M1" };
+	unsigned int i;
+	uint64_t n;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(config_parse_size(bad[i], &n), -EINVAL);
+	assert_int_equal(config_parse_size("99999999999999999999", &n),
+			 -ERANGE);
+	assert_int_equal(config_parse_size("18446744073709551615G", &n),
+			 -ERANGE);
+}
+
+static void a_full_command_line_is_understood(void **state)
+{
+	enum config_action action;
+	struct config cfg;
+	struct why why;
+
+	assert_int_equal(parse(*state, "hyp run --kernel @S --initrd @S --mem 1G --cpus 4 --limit 96M --disk @B,ro",
+			       &cfg, &action, &why), 0);
+	assert_int_equal(action, CONFIG_RUN);
+	assert_int_equal(cfg.mem_bytes, GIB);
+	assert_int_equal(cfg.limit_bytes, 96 * MIB);
+	assert_int_equal(cfg.cpus, 4);
+	assert_int_equal(cfg.nr_disks, 1);
+	assert_true(cfg.disks[0].read_only);
+	assert_string_equal(cfg.disks[0].path, ((struct files *)*state)->big);
+	assert_true(cfg.hints);
+	assert_true(cfg.sandbox);
+	assert_int_equal(cfg.swap_bytes, GIB);
+	config_fini(&cfg);
+}
+
+static void help_wins_over_errors_behind_it(void **state)
+{
+	enum config_action action;
+	struct config cfg;
+	struct why why;
+
+	assert_int_equal(parse(*state, "hyp run --help --nonsense", &cfg,
+			       &action, &why), 0);
+	assert_int_equal(action, CONFIG_HELP);
+	assert_non_null(strstr(config_help(), "--limit"));
+	config_fini(&cfg);
+}
+
+static void bad_lines_are_refused_with_a_reason(void **state)
+{
+	static const struct {
+		const char *line, *reason;
+	} cases[] = {
+		{ "hyp", "no command" },
+		{ "hyp walk", "unknown command \"walk\"" },
+		{ "hyp run", "--kernel is missing" },
+		{ "hyp run --kernel", "--kernel needs a value" },
+		{ "hyp run --kernel @S --frobnicate", "\"--frobnicate\"" },
+		{ "hyp run --kernel @S surplus", "\"surplus\"" },
+		{ "hyp run --kernel /nonexistent/k", "cannot open kernel" },
+		{ "hyp run --kernel @D", "is not a file" },
+		{ "hyp run --kernel @S --initrd /nonexistent/i",
+		  "cannot open initrd" },
+		{ "hyp run --kernel @S --disk /nonexistent/d",
+		  "cannot open disk" },
+		{ "hyp run --kernel @S --disk @S,rw", "unknown option \"rw\"" },
+		{ "hyp run --kernel @S --mem lots", "is not a size" },
+		{ "hyp run --kernel @S --mem 4097", "multiple of 4K" },
+		{ "hyp run --kernel @S --mem 8M", "--mem must be" },
+		{ "hyp run --kernel @S --mem 1024G", "--mem must be" },
+		{ "hyp run --kernel @S --cpus 0", "--cpus" },
+		{ "hyp run --kernel @S --cpus 65", "--cpus" },
+		{ "hyp run --kernel @S --cpus 1K", "--cpus" },
+		{ "hyp run --kernel @S --limit 0", "too small" },
+		{ "hyp run --kernel @S --limit 512M", "larger than --mem" },
+		{ "hyp run --kernel @S --limit 15M", "at least 18432K" },
+		{ "hyp run --kernel @S --initrd @B --limit 37M",
+		  "at least 38912K" },
+		{ "hyp run --kernel @S --limit 64M --swap /nonexistent",
+		  "--swap" },
+		{ "hyp run --kernel @S --limit 64M --swap @S",
+		  "is not a directory" },
+		{ "hyp run --kernel @S --storm --no-hints", "--storm" },
+		{ "hyp run --kernel @S --timeout soon", "--timeout" },
+		{ "hyp run --kernel @S --stats-ms 0", "--stats-ms" },
+	};
+	enum config_action action;
+	struct config cfg;
+	struct why why;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_true(parse(*state, cases[i].line, &cfg, &action,
+				  &why) < 0);
+		if (!strstr(why.text, cases[i].reason) ||
+		    strchr(why.text, '\n'))
+			fail_msg("\"%s\" says \"%s\"", cases[i].line, why.text);
+		config_fini(&cfg);
+	}
+}
+
+static void the_smallest_limit_is_accepted(void **state)
+{
+	enum config_action action;
+	struct config cfg;
+	struct why why;
+
+	assert_int_equal(parse(*state, "hyp run --kernel @S --initrd @B --limit 38M",
+			       &cfg, &action, &why), 0);
+	config_fini(&cfg);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sizes_take_suffixes),
+		cmocka_unit_test(non_sizes_are_refused),
+		cmocka_unit_test(a_full_command_line_is_understood),
+		cmocka_unit_test(help_wins_over_errors_behind_it),
+		cmocka_unit_test(bad_lines_are_refused_with_a_reason),
+		cmocka_unit_test(the_smallest_limit_is_accepted),
+	};
+
+	setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 0);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
