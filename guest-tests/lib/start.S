@@ -116,6 +116,7 @@ user_call:
 
 	.globl user_return
 user_return:
+	mov	%rdi, %rax
 	mov	user_kernel_rsp(%rip), %rsp
 	pop	%r15
 	pop	%r14
