@@ -9,6 +9,7 @@ V ?= 0
 O ?= build
 SAN ?=
 WERROR ?= 1
+DISK_MIB ?= 300
 comma := ,
 B := $(O)$(if $(SAN),-$(subst $(comma),+,$(SAN)))
 
@@ -28,10 +29,14 @@ Q :=
 else
 Q := @
 endif
-msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) $(2:$(O)/%=%))
+msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) '$(2:$(O)/%=%)')
 
-include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild
-srcs := $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y)
+include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild tools/disk/Kbuild \
+	guest-tests/Kbuild
+-include selftests/Kbuild
+guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
+srcs := $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
+	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
 all: $(B)/hyp/hyp ## build everything
@@ -53,9 +58,66 @@ $(B)/hyp/tests/%: $(B)/hyp/tests/%.o $(filter-out %/main.o,$(call objs,$(hyp-y) 
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs) -lcmocka
 
-tests := $(patsubst %.c,$(B)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y))
-check: $(tests) layers ## run unit tests (TAP, no root, no KVM)
-	$(Q)rc=0; for t in $(tests); do $$t || rc=1; done; exit $$rc
+# The lab: see tools/lab/run.
+lab := $(O)/lab
+$(lab)/deb/stamp:
+	$(call msg,FETCH,Debian 6.12 cloud kernel (25 MB))
+	$(Q)sh tools/lab/fetch-kernel $(@D)
+	$(Q)touch $@
+$(lab)/vmlinuz: $(lab)/deb/stamp
+	$(Q)cp $(@D)/deb/boot/vmlinuz-* $@
+$(lab)/host: $(call objs,$(lab-host-y))
+	@mkdir -p $(@D)
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags)
+$(lab)/agent: $(call objs,$(lab-agent-y))
+	@mkdir -p $(@D)
+	$(call msg,LD,$@)
+	$(Q)$(CC) -static -o $@ $^ $(ldflags)
+$(lab)/lab.cpio.gz: $(lab)/agent $(lab)/deb/stamp tools/lab/mkinitrd
+	$(call msg,CPIO,$@)
+	$(Q)sh tools/lab/mkinitrd $< $(@D)/deb $@
+$(lab)/ready: $(lab)/host $(lab)/lab.cpio.gz $(lab)/vmlinuz
+	$(Q)touch $@
+include kernel-patches/Kbuild
+
+$(O)/tools/disk/mkfiles: $(call objs,$(disk-gen-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags)
+disk: $(O)/disk.img ## make the guest's disk image (300 MiB of files with checksums)
+$(O)/disk.img: $(O)/tools/disk/mkfiles $(guest-disk-bin) tools/mkdisk
+	$(call msg,DISK,$@)
+	$(Q)tools/mkdisk $@ $< 1 $(DISK_MIB) 160 $(guest-disk-bin)
+
+lab: $(lab)/ready ## build the machine that tools/lab/run runs programs in
+lab-shell: $(lab)/ready ## a shell where KVM is: here, or in the lab
+	$(Q)O=$(O) tools/lab/run --tty -- $${SHELL:-/bin/sh}
+
+# $(call tests-in,build directory)
+tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y))
+tests := $(call tests-in,$(B))
+asan-dir := $(O)-address+undefined
+selftests := $(wildcard selftests/test_*.sh) $(selftest-y:%.c=$(O)/%)
+run-tests = O=$(O) selftests/run.sh --logs $(O)/logs
+
+all-tests: $(tests)
+unit: $(tests) ## unit tests (TAP, no root, no KVM)
+	$(Q)$(run-tests) $(tests)
+style: layers ## layers, licences, ABI copies
+	$(Q)tools/check-license.sh
+	$(Q)tools/check-abi.sh
+setup: ## install the Debian packages that are missing
+	$(Q)tools/setup
+check: setup ## everything: unit tests, sanitizers, style, selftests in the lab
+	$(Q)$(MAKE) check-all
+check-all: all style $(tests) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
+		$(kernel)/bzImage $(kernel)/bzImage-stock $(O)/disk.img
+	$(Q)$(MAKE) SAN=address,undefined all-tests
+	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(selftests)
+run: setup ## the demonstration: a guest robbed of its pages, and the figures
+	$(Q)$(MAKE) run-demo
+run-demo: all $(guests) $(lab)/ready $(kernel)/bzImage $(O)/disk.img tools/demo
+	$(Q)O=$(O) tools/demo
 layers: ## fail on a forbidden #include
 	$(Q)sh tools/check-layers.sh
 compdb: ## write compile_commands.json
@@ -72,11 +134,12 @@ analyze: ## gcc -fanalyzer, cppcheck, clang-tidy
 	$(call msg,TIDY,$(O))
 	$(Q)clang-tidy --quiet -p . $(srcs) 2>/dev/null
 asan tsan: ## unit tests under ASan+UBSan / TSan
-asan: ; $(Q)$(MAKE) SAN=address,undefined check
-tsan: ; $(Q)$(MAKE) SAN=thread check
+asan: ; $(Q)$(MAKE) SAN=address,undefined unit
+tsan: ; $(Q)$(MAKE) SAN=thread unit
 help: ## this text
-	@sed -nE 's/^([a-z ]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all check layers compdb analyze asan tsan help clean
+.PHONY: all all-tests analyze asan check check-all clean compdb disk help lab lab-shell \
+	layers run run-demo setup style tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))

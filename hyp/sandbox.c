@@ -24,6 +24,8 @@ static const int allowed[] = {
 	/* guest memory; mmap and mprotect see below */
 	SCMP_SYS(madvise), SCMP_SYS(process_madvise), SCMP_SYS(munmap),
 	SCMP_SYS(brk),
+	/* glibc's qsort() asks how much memory there is */
+	SCMP_SYS(sysinfo),
 	/* waiting and time */
 	SCMP_SYS(futex), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(epoll_wait),
 	SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl), SCMP_SYS(timerfd_settime),

@@ -61,6 +61,10 @@ struct vcpu {
 	bool started;
 	bool stop;			/* atomic; set once, by anyone */
 	sigset_t wait_set;		/* SIGBUS and the kick */
+	struct {
+		uint64_t gpa, rip;
+		unsigned int seen;
+	} suspect;			/* discard fault, not injected yet */
 	struct kvmstats kvmstats;
 	uint64_t counts[VCPU_NR_COUNTS];/* atomic; written by the thread */
 };
@@ -103,6 +107,9 @@ static int set_signal_mask(struct vcpu *v)
 	memcpy((char *)&mask + sizeof(mask.head), &set, KERNEL_SIGSET_BYTES);
 	return ioctl(v->fd, KVM_SET_SIGNAL_MASK, &mask) ? -errno : 0;
 }
+
+/* Attempts to deliver one discard fault behind other events. */
+#define MAX_SUSPECT	64
 
 static bool event_in_delivery(const struct kvm_vcpu_events *e)
 {
@@ -154,18 +161,47 @@ static void deliver_discard_fault(struct vcpu *v, uint64_t gpa)
 	__atomic_store_n(&info->latch, ESSA_LATCH_DISCARD, __ATOMIC_RELEASE);
 	err = inject(v);
 	if (!err) {
+		v->suspect.seen = 0;
 		count(v, VCPU_INJECTED);
 		return;
 	}
 	/*
-	 * The page was touched by the delivery of an event: the guest has its
-	 * stack or its descriptor tables in volatile memory.
+	 * An interrupt that KVM took for this entry must not be lost.  Let it
+	 * be delivered; the access comes again behind it.  If it does not get
+	 * through, the page is touched by the delivery itself: the guest has
+	 * its stack or its descriptor tables in volatile memory.
 	 */
+	if (err == -EBUSY && v->suspect.seen < MAX_SUSPECT)
+		return;
 	if (err == -EBUSY)
 		stop_vm(v, EXIT_GUEST_CRASHED,
 			"discarded page touched while an event was delivered");
 	else
 		stop_vm(v, EXIT_HYP_FAILED, "cannot inject a discard fault");
+}
+
+/*
+ * Is this SIGBUS from the instruction that the vCPU is about to execute?
+ *
+ * Not always.  Where a page is missing KVM may let a worker wait for it (host
+ * side of asynchronous page faults, which no capability turns off) and come
+ * back to it once more before some later entry: if the page is a poison marker
+ * by then, that raises a SIGBUS while the guest is somewhere else, perhaps in
+ * its system call entry, where an exception must not be injected.
+ *
+ * So inject only when the same page comes a second time at the same RIP.  KVM
+ * keeps at most one such work per page and vCPU, so one of the two was the
+ * instruction at RIP.
+ */
+static bool is_confirmed(struct vcpu *v, uint64_t gpa)
+{
+	uint64_t rip = v->run->s.regs.regs.rip;
+
+	if (v->suspect.gpa != gpa || v->suspect.rip != rip)
+		v->suspect.seen = 0;
+	v->suspect.gpa = gpa;
+	v->suspect.rip = rip;
+	return v->suspect.seen++;
 }
 
 static void handle_sigbus(struct vcpu *v, const siginfo_t *si)
@@ -182,7 +218,8 @@ static void handle_sigbus(struct vcpu *v, const siginfo_t *si)
 	case MEM_FAULT_RETRY:
 		break;
 	case MEM_FAULT_DISCARD:
-		deliver_discard_fault(v, gpa);
+		if (is_confirmed(v, gpa))
+			deliver_discard_fault(v, gpa);
 		break;
 	case MEM_FAULT_FOREIGN:
 		log_line("vcpu %u: SIGBUS at %p, outside guest memory",

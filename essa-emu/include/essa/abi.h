@@ -69,10 +69,10 @@
 #define ESSA_SIG_EDX		0x746e6948	/* "Hint" */
 #define ESSA_VERSION		1
 
-#define ESSA_FEAT_UNUSED	(1u << 0)	/* Unused and Stable */
-#define ESSA_FEAT_VOLATILE	(1u << 1)	/* Volatile and discard faults */
-#define ESSA_FEAT_POTENTIAL	(1u << 2)	/* Potentially Volatile */
-#define ESSA_FEAT_TEST		(1u << 31)	/* ESSA_CMD_TEST_*: tests only */
+#define ESSA_FEAT_UNUSED	0x00000001u	/* Unused and Stable */
+#define ESSA_FEAT_VOLATILE	0x00000002u	/* Volatile and discard faults */
+#define ESSA_FEAT_POTENTIAL	0x00000004u	/* Potentially Volatile */
+#define ESSA_FEAT_TEST		0x80000000u	/* ESSA_CMD_TEST_*: tests only */
 
 /*
  * Slow path, always an exit:
@@ -92,7 +92,7 @@
 #define ESSA_CMD_WAIT		0x12	/* until no frame of the range is busy */
 #define ESSA_CMD_TEST_DISCARD	0x80	/* act as if reclaim chose this frame */
 #define ESSA_CMD_TEST_PAGE_OUT	0x81
-#define ESSA_CMD_MAX_FRAMES	(1u << 18)
+#define ESSA_CMD_MAX_FRAMES	0x00040000u
 
 /* Vector of the discard fault: #VE, as for the hardware's EPT violations. */
 #define ESSA_VECTOR		20

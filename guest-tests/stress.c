@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every CPU moves pages of its own between the states as fast as it can while
+ * the host discards what it may (hyp run --storm).  A page is either intact
+ * or reported as discarded; one that was discarded is used again at once,
+ * which is what the late-release rule is about.
+ */
+#include "guest-tests/lib/guest.h"
+
+#define NR_PAGES	256	/* of each CPU */
+#define MIN_TRANSITIONS	100000	/* of each CPU */
+#define MIN_DISCARDS	500	/* of each CPU */
+#define MAX_STEPS	20000000
+
+struct worker {
+	struct rng rng;
+	uint64_t salt[NR_PAGES];
+	uint64_t transitions;
+	uint64_t found;		/* discards seen in the state byte */
+	uint64_t faults;	/* and those seen as discard faults */
+	uint64_t reused;	/* pages unused and taken again */
+	uint64_t steps;
+	/* The first thing that was wrong. */
+	uint64_t bad_page, bad_word, bad_value, bad_want;
+	bool bad, done;
+};
+
+static struct worker workers[MAX_CPUS];
+
+static struct worker *me(void)
+{
+	return &workers[cpu_index()];
+}
+
+static uint64_t *my_page(unsigned int i)
+{
+	return scratch_page(cpu_index() * NR_PAGES + i);
+}
+
+static void refill(uint64_t gpa)
+{
+	uint64_t *page = (uint64_t *)(uintptr_t)gpa;
+	struct worker *w = me();
+
+	w->faults++;
+	page_fill(page, w->salt[(page - my_page(0)) / PAGE_WORDS]);
+}
+
+static void verify_word(struct worker *w, unsigned int i, unsigned int n)
+{
+	const volatile uint64_t *page = my_page(i);
+	uint64_t want = page_word(my_page(i), w->salt[i], n);
+	uint64_t have = page[n];
+
+	if (have == want || w->bad)
+		return;
+	w->bad_page = i;
+	w->bad_word = n;
+	w->bad_value = have;
+	w->bad_want = want;
+	w->bad = true;
+}
+
+static void verify(struct worker *w, unsigned int i)
+{
+	unsigned int n;
+
+	for (n = 0; n < PAGE_WORDS; n++)
+		verify_word(w, i, n);
+}
+
+static uint8_t move(struct worker *w, unsigned int i, unsigned int op)
+{
+	w->transitions++;
+	return essa_op(gfn_of(my_page(i)), op);
+}
+
+static void renew(struct worker *w, unsigned int i)
+{
+	w->salt[i] = rng_next(&w->rng);
+	page_fill(my_page(i), w->salt[i]);
+}
+
+/* Take a page back; whoever finds it discarded uses the frame at once. */
+static void make_stable(struct worker *w, unsigned int i, uint64_t r)
+{
+	uint8_t old = move(w, i, ESSA_OP_SET_STABLE_IF_KEPT);
+
+	if (essa_is_discarded(old)) {
+		w->found++;
+		move(w, i, ESSA_OP_SET_UNUSED);
+		move(w, i, ESSA_OP_SET_STABLE);
+		renew(w, i);
+	} else if (r & 7) {
+		verify_word(w, i, r >> 8 & (PAGE_WORDS - 1));
+	} else {
+		verify(w, i);
+	}
+}
+
+static void reuse(struct worker *w, unsigned int i)
+{
+	w->reused++;
+	move(w, i, ESSA_OP_SET_UNUSED);
+	move(w, i, ESSA_OP_SET_STABLE);
+	renew(w, i);
+}
+
+static void make_volatile(struct worker *w, unsigned int i, uint64_t r)
+{
+	if (r & 1) {
+		move(w, i, ESSA_OP_SET_VOLATILE);
+	} else {
+		move(w, i, ESSA_OP_SET_PENDING);
+		move(w, i, ESSA_OP_COMMIT_VOLATILE);
+	}
+}
+
+static void step(struct worker *w)
+{
+	uint64_t r = rng_next(&w->rng);
+	unsigned int i = (unsigned int)(r >> 16) % NR_PAGES;
+	unsigned int n = (unsigned int)(r >> 32) & (PAGE_WORDS - 1);
+	uint64_t what = r >> 48 & 63;
+
+	w->steps++;
+	if (what < 26)
+		make_volatile(w, i, r);
+	else if (what < 50)
+		make_stable(w, i, r >> 20);
+	else if (what < 51)
+		reuse(w, i);
+	else
+		/* Stable, or a discard fault says that it is gone. */
+		verify_word(w, i, n);
+}
+
+static bool enough(const struct worker *w)
+{
+	return w->transitions >= MIN_TRANSITIONS &&
+	       w->found >= MIN_DISCARDS && w->faults >= MIN_DISCARDS;
+}
+
+static void work(void)
+{
+	struct worker *w = me();
+	unsigned int i;
+
+	for (i = 0; i < NR_PAGES; i++)
+		renew(w, i);
+	while (!w->bad && !enough(w) && w->steps < MAX_STEPS)
+		step(w);
+	for (i = 0; i < NR_PAGES && !w->bad; i++) {
+		make_stable(w, i, 0);
+		verify(w, i);
+	}
+	__atomic_store_n(&w->done, true, __ATOMIC_RELEASE);
+}
+
+static void ap_work(void)
+{
+	work();
+	for (;;)
+		asm volatile("hlt");
+}
+
+static void check(const struct worker *w)
+{
+	print("# %lu transitions, %lu discards found, %lu discard faults, %lu reuses, %lu steps\n",
+	      w->transitions, w->found, w->faults, w->reused, w->steps);
+	expect(!w->bad, "page %lu word %lu is %lx, not %lx", w->bad_page,
+	       w->bad_word, w->bad_value, w->bad_want);
+	expect(w->transitions >= MIN_TRANSITIONS, "too few transitions");
+	expect(w->found >= MIN_DISCARDS, "too few discards found");
+	expect(w->faults >= MIN_DISCARDS, "too few discard faults");
+}
+
+static void begin(unsigned int cpu)
+{
+	workers[cpu] = (struct worker){ .rng = { 0x1234567 + cpu } };
+}
+
+static void test_one_cpu(unsigned long arg)
+{
+	(void)arg;
+	begin(0);
+	work();
+	check(&workers[0]);
+}
+
+static void test_two_cpus(unsigned long arg)
+{
+	(void)arg;
+	if (essa.nr_info < 2) {
+		test_skip("one CPU: hyp run --cpus 2");
+		return;
+	}
+	begin(0);
+	begin(1);
+	expect(smp_start(1, ap_work), "CPU 1 does not start");
+	work();
+	/* It works as long as this one or longer, and not for ever. */
+	while (!__atomic_load_n(&workers[1].done, __ATOMIC_ACQUIRE))
+		cpu_relax();
+	check(&workers[0]);
+	check(&workers[1]);
+}
+
+static const struct test tests[] = {
+	{ "one CPU against the host", test_one_cpu, 0 },
+	{ "two CPUs against the host", test_two_cpus, 0 },
+};
+
+_Noreturn void guest_main(void)
+{
+	if (!essa_discover())
+		skip_all("no page-hinting interface");
+	if (essa_enable())
+		bail_out("ESSA_CMD_ENABLE failed");
+	discard_refill = refill;
+	test_run(tests, ARRAY_SIZE(tests));
+}

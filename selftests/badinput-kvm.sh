@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# The part of test_badinput.sh that needs KVM, run where KVM is; its argument
+# is that test's directory.
+. "$(dirname "$0")/vm.sh"
+. "$top/selftests/badinput.sh"
+files=$1
+hog=$GUESTS/hog.elf
+
+head -c 100 "$hog" >"$files/short.elf"
+head -c 9000 "$hog" >"$files/half.elf"
+refuse 'kernel is empty' run --kernel "$files/empty"
+refuse 'kernel is no kernel' run --kernel "$files/text"
+refuse 'kernel cut in its header' run --kernel "$files/short.elf" --mem 64M
+refuse 'kernel cut in its code' run --kernel "$files/half.elf" --mem 64M
+if [ -e "$KERNEL" ]; then
+	head -c 300000 "$KERNEL" >"$files/half.bz"
+	refuse 'bzImage cut in half' run --kernel "$files/half.bz" --mem 64M
+else
+	skip 'bzImage cut in half' 'no bzImage'
+fi
+refuse 'initrd is empty' run --kernel "$hog" --mem 64M --initrd "$files/empty"
+refuse 'disk is empty' run --kernel "$hog" --mem 64M --disk "$files/empty"
+refuse 'disk of part of a sector' run --kernel "$hog" --mem 64M --disk "$files/odd.img"
+
+# More than limit and swap file can hold: the guest ends, with one line.
+refuse 'full swap file' run --kernel "$hog" --mem 64M --limit 24M --swap-size 4M --timeout 40
+expect 'and the line says so' grep -qi swap "$work/err"
+refuse 'no swap' run --kernel "$hog" --mem 64M --limit 24M --swap none --timeout 40
+
+# The guest dies of this; hyp says how, leaves nothing and is not killed.
+run_bad run --kernel "$GUESTS/scribble.elf" --mem 64M --storm --timeout 20
+case $code in
+0 | 1 | 4 | 123 | 124) ok "scribbling guest: hyp lives, exit code $code" ;;
+*) not_ok 'scribbling guest: hyp lives'; diag "exit code $code"; diag_file "$work/err" ;;
+esac
+expect 'scribbling guest: one line at most' [ "$(wc -l <"$work/err")" -le 1 ]
+expect 'scribbling guest: nothing left behind' [ -z "$(ls -A "$work/left")" ]
+expect 'scribbling guest: no process left' sh -c "! grep -qx $hyp_name /proc/[0-9]*/comm"
+
+if [ "$(id -u)" != 0 ] || ! command -v setpriv >/dev/null; then
+	skip 'no permission for /dev/kvm' 'needs root and setpriv'
+	skip 'no userfaultfd' 'needs root and setpriv'
+	finish
+fi
+mode=$(stat -c %a /dev/kvm)
+sysctl=/proc/sys/vm/unprivileged_userfaultfd
+uffd=$(cat $sysctl)
+trap 'chmod "$mode" /dev/kvm; echo "$uffd" >$sysctl; rm -rf "$work"' EXIT
+cp "$hog" "$work/hog.elf"
+chmod 644 "$work/hog.elf"
+BADINPUT_AS='setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all'
+chmod 600 /dev/kvm
+refuse 'no permission for /dev/kvm' run --kernel "$work/hog.elf" --mem 64M
+expect 'and the line names it' grep -q /dev/kvm "$work/err"
+chmod 666 /dev/kvm
+echo 0 >$sysctl
+refuse 'no userfaultfd' run --kernel "$work/hog.elf" --mem 64M
+expect 'and the line names it' grep -qi userfaultfd "$work/err"
+BADINPUT_AS=
+mv /dev/kvm /dev/kvm.away
+refuse 'no /dev/kvm' run --kernel "$hog" --mem 64M
+mv /dev/kvm.away /dev/kvm
+finish

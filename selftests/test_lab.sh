@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# A program cannot tell from what comes in and goes out that it is in the lab.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+. selftests/lib.sh
+run=tools/lab/run
+plan 15
+
+# words and streams
+$run sh -c 'exit 42'
+is $? 42 exit_code_passes
+is "$($run printf '<%s>' 'a b' '' "c'd" '*')" "<a b><><c'd><*>" arguments_keep_spaces_and_quotes
+is "$(LAB_TEST_VAR='x y' $run sh -c 'echo "$LAB_TEST_VAR:$(pwd)"')" "x y:$PWD" \
+	environment_and_directory_pass
+head -c 3000000 /dev/urandom >"$tmp/in"
+$run cat <"$tmp/in" >"$tmp/out"
+cmp "$tmp/in" "$tmp/out"
+result $? three_megabytes_pass_through_unchanged
+$run sh -c 'echo to-out; echo to-err >&2' >"$tmp/out" 2>"$tmp/err"
+is "$(cat "$tmp/out")/$(cat "$tmp/err")" to-out/to-err stdout_and_stderr_stay_apart
+$run sh -c 'echo result >"$1"' sh "$tmp/file"
+is "$(cat "$tmp/file")" result result_file_is_there_afterwards
+is "$($run sh -c 'yes | head -n 100000' | head -n 1)" y reader_that_leaves_early_does_not_hang
+
+# a missing program, a machine that cannot start
+$run /nonexistent/program 2>"$tmp/err"
+is "$?:$(grep -c . "$tmp/err")" 127:1 missing_program_is_127_and_one_line
+LAB=qemu LAB_MEM=nonsense $run true >/dev/null 2>"$tmp/err"
+is "$?:$(tail -n1 "$tmp/err" | cut -c1-4)" 125:lab: dead_machine_is_125_and_says_so
+
+# signals: the program says when it is ready; the trap's code must come back
+signalled() {
+	mkfifo "$tmp/$1"
+	# a shell's background jobs ignore SIGINT, which the program would inherit
+	env --default-signal=INT,QUIT $run sh -c \
+		"trap 'exit 33' $1; echo ready; while :; do sleep 1 & wait; done" >"$tmp/$1" &
+	pid=$!
+	read -r _ <"$tmp/$1"
+	kill -s "$1" $pid
+	wait $pid
+}
+signalled INT
+is $? 33 ctrl_c_reaches_the_program
+signalled TERM
+is $? 33 sigterm_reaches_the_program
+signalled USR1
+is $? 33 sigusr1_reaches_the_program
+$run sh -c 'kill -SEGV $$'
+is $? 139 death_by_signal_is_seen_outside
+
+# ends
+$run --timeout 2 sleep 100 2>"$tmp/err"
+is $? 124 timeout_is_124
+mkfifo "$tmp/kill"
+LAB=qemu $run sh -c 'echo ready; sleep 100' >"$tmp/kill" &
+pid=$!
+read -r _ <"$tmp/kill"
+children=$(cat /proc/$pid/task/$pid/children)
+kill -KILL $pid
+wait $pid 2>/dev/null
+left=$(for c in $children; do timeout 10 tail --pid="$c" -f /dev/null || echo "$c"; done)
+is "${children:+some}:$left" some: nothing_survives_a_killed_lab
+finish

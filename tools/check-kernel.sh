@@ -1,0 +1,82 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Checks a series patch by patch: checkpatch --strict; a build with the feature
+# on and off; no new warning (W=1 and sparse) in the C files it touches; a boot.
+# Each tree grows from the one before, so later patches build incrementally.
+set -eu
+
+die() {
+	printf 'kernel-check: %s\n' "$1" >&2
+	exit 1
+}
+
+[ $# -ge 1 ] || die 'usage: check-kernel.sh DIR [PATCH...]'
+dir=$1
+shift
+[ $# -gt 0 ] || {
+	echo 'kernel-check: the series is empty'
+	exit 0
+}
+tools=$(dirname "$0")
+config=$tools/../kernel-patches
+mkdir -p "$dir"
+src=$dir/src bad=0
+
+# warnings of the given files, without line numbers: these move
+warnings() {
+	for c; do
+		[ -e "$src/$c" ] || continue
+		case $c in *.c) ;; *) continue ;; esac
+		grep -q . "$src/$c" || continue
+		touch "$src/$c"
+		make -s -C "$src" O="$(readlink -f "$dir/on")" W=1 C=1 "${c%.c}.o" 2>&1 |
+			sed -nE 's/^([^ ]+):[0-9]+:[0-9]+: (warning|error): /\1: /p' || :
+	done | LC_ALL=C sort -u
+}
+
+fail() {
+	printf 'kernel-check: FAILED: %s\n' "$1" >&2
+	bad=$((bad + 1))
+}
+
+all=$(sed -n 's,^diff --git a/.* b/\(.*\.c\)$,\1,p' "$@" | sort -u)
+echo 'kernel-check: the unpatched tree, for comparison (up to 10 minutes the first time)'
+"$tools/kernel-src" "$src"
+"$tools/kernel-config" "$src" "$dir/on" "$config/guest.config"
+"$tools/kernel-build" "$src" "$dir/on"
+# shellcheck disable=SC2086 # file names of the kernel have no spaces
+warnings $all >"$dir/before"
+
+done=
+for patch; do
+	done="$done $patch"
+	name=${patch##*/}
+	printf 'kernel-check: %s\n' "$name"
+	# shellcheck disable=SC2086
+	"$tools/kernel-src" "$src" $done
+	(cd "$src" && ./scripts/checkpatch.pl --strict --no-summary --terse --show-types \
+		--ignore FILE_PATH_CHANGES --quiet -) <"$patch" || fail "$name: checkpatch"
+	for way in off on; do
+		set -- "$config/guest.config"
+		[ $way = off ] || set -- "$@" "$config/page-states.config"
+		"$tools/kernel-config" --partial "$src" "$dir/$way" "$@"
+		if ! "$tools/kernel-build" "$src" "$dir/$way" 2>"$dir/log"; then
+			cat "$dir/log" >&2
+			fail "$name: build, feature $way"
+		elif [ -s "$dir/log" ]; then
+			cat "$dir/log" >&2
+			fail "$name: compiler warnings, feature $way"
+		elif ! "$tools/kernel-boot-test" "$dir/$way/arch/x86/boot/bzImage"; then
+			fail "$name: boot, feature $way"
+		fi
+	done
+	files=$(sed -n 's,^diff --git a/.* b/\(.*\.c\)$,\1,p' "$patch" | sort -u)
+	# shellcheck disable=SC2086
+	warnings $files | LC_ALL=C comm -23 - "$dir/before" >"$dir/new"
+	[ ! -s "$dir/new" ] || {
+		cat "$dir/new" >&2
+		fail "$name: new warnings (W=1, sparse)"
+	}
+done
+[ "$bad" -eq 0 ] || die "$bad checks failed"
+echo 'kernel-check: the series is good'
