@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
+# TIMEOUT: 900
 # The bare-metal guests of guest-tests/ under hyp.
 . "$(dirname "$0")/vm.sh"
 need "$HYP" "$GUESTS/discard.elf"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
+# TIMEOUT: 300
 # The patched kernel where the interface is not: plain QEMU, without KVM.
 . "$(dirname "$0")/vm.sh"
 need "$KERNEL" "$INITRD" "$DISK"

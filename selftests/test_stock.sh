@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
+# TIMEOUT: 240
 # A kernel that knows nothing of page hinting under hyp: Debian's own.
 . "$(dirname "$0")/vm.sh"
 need "$HYP" "$STOCK_KERNEL" "$INITRD"

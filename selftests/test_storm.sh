@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
+# TIMEOUT: 600
 # Linux with the patches while hyp discards every volatile page it sees: the
 # files of the disk are verified for STORM_SECS guest seconds.
 . "$(dirname "$0")/vm.sh"

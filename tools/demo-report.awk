@@ -9,7 +9,7 @@ function row(label, x, y, ratio)
 {
 	printf "  %-44s %14s %14s", label, x, y
 	if (ratio)
-		printf " %9s", (y > 0 ? sprintf("%.3f", x / y) : "-")
+		printf " %9s", (y + 0 > 0 ? sprintf("%.3f", x / y) : "-")
 	printf "\n"
 }
 
@@ -34,7 +34,7 @@ function demand(cond, text)
 function io(v) { return v["disk_read_bytes"] + v["disk_write_bytes"] + v["mem_swap_in_bytes"] + v["mem_swap_out_bytes"] }
 
 END {
-	printf "\nA Linux guest of %s with %s vCPUs, held at %s, %s passes over %d files (%.0f MiB)\n\n",
+	printf "\nA Linux guest of %s with %s vCPUs, held at %s, %s pass(es) over %d files (%.0f MiB)\n\n",
 		mem, cpus, limit, passes, a["wl_manifest_files"], a["wl_manifest_bytes"] / 1048576
 	printf "  %-44s %14s %14s %9s\n", "", "with hints", "host swap only", "ratio"
 	print "Verified in the guest"
@@ -59,9 +59,14 @@ END {
 	guest("discards handled", "pgstate_discard")
 	guest("waits for a release in flight", "pgstate_wait")
 	print "Exits"
-	n = split("io mmio hypercall hlt intr sigbus other", kinds, " ")
-	for (i = 1; i <= n; i++)
-		key(kinds[i], "exit_" kinds[i])
+	key("all, with those handled in the kernel", "kvm_exits", 1)
+	key("nested page faults", "kvm_pf_taken", 1)
+	key("halts", "kvm_halt_exits")
+	key("host interrupts", "kvm_irq_exits")
+	key("to hyp: port I/O", "exit_io")
+	key("to hyp: MMIO", "exit_mmio")
+	key("to hyp: page-hinting calls", "exit_hypercall")
+	key("to hyp: discarded page touched (SIGBUS)", "exit_sigbus")
 	print "Pages (host)"
 	key("unused, discarded", "mem_discarded_unused")
 	key("volatile, discarded", "mem_discarded_volatile")

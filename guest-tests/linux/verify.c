@@ -19,6 +19,7 @@
 #include "guest-tests/linux/workload.h"
 
 #define DIRECT_LEN (256u << 10)
+#define STANDING_MAX (2u << 20)
 
 void count(struct worker *w, enum kind kind, uint64_t bytes)
 {
@@ -384,4 +385,45 @@ int verify_file(struct worker *w, const struct file *f)
 	}
 	close(fd);
 	return ret;
+}
+
+static int standing_map(struct standing *s, const struct file *f, bool shared)
+{
+	int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	s->map = mmap(NULL, f->size, PROT_READ,
+		      shared ? MAP_SHARED : MAP_PRIVATE, fd, 0);
+	if (s->map == MAP_FAILED)
+		err = -errno;
+	else
+		s->file = f;
+	close(fd);
+	return err;
+}
+
+/*
+ * Pages that are mapped all the time are those a host can discard behind a
+ * page table entry: only touching them again finds out.
+ */
+int standing_step(struct worker *w, const struct manifest *m)
+{
+	uint64_t r = rng_next(&w->rng) >> 8;
+	struct standing *s = &w->standing[r % NR_STANDING];
+	const struct file *f = &m->files[(r >> 16) % m->nr];
+	uint64_t sum;
+
+	if (s->file && (r >> 8) % 16) {
+		sum = sum_update(SUM_INIT, s->map, s->file->size);
+		count(w, KIND_STANDING, s->file->size);
+		return conclude(w, s->file, "standing mapping", sum);
+	}
+	if (!f->size || f->size > STANDING_MAX)
+		return 0;
+	if (s->file)
+		munmap(s->map, s->file->size);
+	s->file = NULL;
+	return standing_map(s, f, r >> 40 & 1);
 }

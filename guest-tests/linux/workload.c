@@ -42,6 +42,7 @@ static const char *const kind_names[NR_KINDS] = {
 	[KIND_OWN_TRUNCATE] = "own_truncate",
 	[KIND_OWN_UNLINK] = "own_unlink",
 	[KIND_OWN_VERIFY] = "own_verify",
+	[KIND_STANDING] = "standing",
 	[KIND_ANON] = "anon",
 };
 
@@ -83,6 +84,8 @@ static int one_pass(struct worker *w, const struct options *o,
 		if (ret < 0)
 			fprintf(stderr, "workload: %s: %s\n",
 				m->files[order[k]].path, strerror(-ret));
+		if (!ret)
+			ret = standing_step(w, m);
 		if (!ret)
 			ret = own_step(w);
 		if (!ret)

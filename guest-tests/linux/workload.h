@@ -38,6 +38,7 @@ enum kind {
 	KIND_OWN_TRUNCATE,
 	KIND_OWN_UNLINK,
 	KIND_OWN_VERIFY,
+	KIND_STANDING,
 	KIND_ANON,
 	NR_KINDS,
 };
@@ -62,6 +63,14 @@ static inline uint64_t rng_next(struct rng *r)
 	return r->s * 0x2545f4914f6cdd1dull;
 }
 
+#define NR_STANDING 12
+
+/** struct standing - a file that stays mapped for a while */
+struct standing {
+	const struct file *file; /* NULL: none */
+	void *map;
+};
+
 /** struct worker - one process */
 struct worker {
 	const char *root;
@@ -71,6 +80,7 @@ struct worker {
 	struct own *own;
 	uint8_t *buf;
 	size_t buf_len;
+	struct standing standing[NR_STANDING];
 	int tmp_fd; /* tmpfs file */
 	uint64_t *anon;
 	uint64_t *stamps; /* of its pages */
@@ -85,6 +95,12 @@ int manifest_read(struct manifest *m, const char *root, const char *path);
  * Return: 0; 1 after it has reported a mismatch; a negative errno
  */
 int verify_file(struct worker *w, const struct file *f);
+
+/**
+ * standing_step() - verify a mapping that was made long ago, or make one
+ * Return: as verify_file()
+ */
+int standing_step(struct worker *w, const struct manifest *m);
 
 /** mismatch() - report what is wrong and count it. Return: 1 */
 int mismatch(struct worker *w, const char *path, const char *how,
