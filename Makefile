@@ -111,7 +111,7 @@ setup: ## install the Debian packages that are missing
 check: setup ## everything: unit tests, sanitizers, style, selftests in the lab
 	$(Q)$(MAKE) check-all
 check-all: all style $(tests) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
-		$(kernel)/bzImage $(kernel)/bzImage-stock $(O)/disk.img
+		$(kernel)/bzImage $(O)/disk.img
 	$(Q)$(MAKE) SAN=address,undefined all-tests
 	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(selftests)
 run: setup ## the demonstration: a guest robbed of its pages, and the figures
