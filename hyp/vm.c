@@ -491,6 +491,15 @@ static int start_threads(struct vm *vm, struct why *why)
 	return err;
 }
 
+/* A thread that does not end may still use anything: no orderly way out. */
+static void give_up(struct vm *vm, const char *what, unsigned int index)
+{
+	if (vm->stop_why.text[0])
+		log_line("%s", vm->stop_why.text);
+	log_line("%s %u does not stop; giving up", what, index);
+	_exit(EXIT_HYP_FAILED);
+}
+
 /*
  * vCPUs first: until the last of them has ended, it may wait for a disk, the
  * pager or reclaim.  Then the disks, which only wait for memory.
@@ -502,12 +511,11 @@ static void stop_threads(struct vm *vm)
 	for (i = 0; i < vm->cfg->cpus; i++)
 		vcpu_kick(vm->vcpus[i]);
 	for (i = 0; i < vm->cfg->cpus; i++)
-		if (vcpu_join(vm->vcpus[i], JOIN_TIMEOUT_MS)) {
-			log_line("vcpu %u does not stop; giving up", i);
-			_exit(EXIT_HYP_FAILED); /* it may still use anything */
-		}
+		if (vcpu_join(vm->vcpus[i], JOIN_TIMEOUT_MS))
+			give_up(vm, "vcpu", i);
 	for (i = 0; i < vm->cfg->nr_disks; i++)
-		blk_stop(vm->disks[i]);
+		if (blk_stop(vm->disks[i], JOIN_TIMEOUT_MS))
+			give_up(vm, "disk", i);
 }
 
 static int write_summary(struct vm *vm, struct why *why)

@@ -180,6 +180,8 @@ int legacy_attach(struct legacy *legacy, struct bus *bus,
 	unsigned int i;
 	int err = 0;
 
+	/* gmtime_r() reads the time zone's file once: not in the sandbox. */
+	tzset();
 	legacy->ops = ops;
 	legacy->ctx = ctx;
 	legacy->kbd_status = KBD_STATUS_SYSTEM;

@@ -74,6 +74,15 @@ static void __update_irq(struct uart *u)
 	}
 }
 
+/*
+ * A driver empties the port when it opens it: what came before would be lost.
+ * It is open when receive interrupts are on and connected.
+ */
+static bool __is_open(const struct uart *u)
+{
+	return (u->ier & UART_IER_RDI) && (u->mcr & UART_MCR_OUT2);
+}
+
 static void __receive(struct uart *u, uint8_t byte)
 {
 	if (u->rx_head - u->rx_tail < RX_SIZE)
@@ -224,10 +233,14 @@ static void uart_bus_write(void *dev, uint64_t offset, const void *data,
 			   unsigned int len)
 {
 	struct uart *u = dev;
+	bool was_open;
 
 	(void)len;
 	pthread_mutex_lock(&u->lock);
+	was_open = __is_open(u);
 	__write_reg(u, offset, *(const uint8_t *)data);
+	if (!was_open && __is_open(u))
+		u->ops->input(u->ctx);
 	__update_irq(u);
 	pthread_mutex_unlock(&u->lock);
 }
@@ -236,10 +249,11 @@ const struct bus_ops uart_bus_ops = { uart_bus_read, uart_bus_write };
 
 size_t uart_room(struct uart *uart)
 {
-	size_t room;
+	size_t room = 0;
 
 	pthread_mutex_lock(&uart->lock);
-	room = RX_SIZE - (uart->rx_head - uart->rx_tail);
+	if (__is_open(uart))
+		room = RX_SIZE - (uart->rx_head - uart->rx_tail);
 	pthread_mutex_unlock(&uart->lock);
 	return room;
 }

@@ -41,7 +41,7 @@ int uart_create(struct uart **out, const struct uart_ops *ops, void *ctx);
 /** uart_destroy() - accepts NULL */
 void uart_destroy(struct uart *uart);
 
-/** uart_room() - how many bytes uart_receive() will take */
+/** uart_room() - how many bytes to give to uart_receive(); 0 until it is open */
 size_t uart_room(struct uart *uart);
 
 /** uart_receive() - bytes for the guest; what finds no room is lost */

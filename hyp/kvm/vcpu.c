@@ -49,6 +49,7 @@ const char *const vcpu_count_names[VCPU_NR_COUNTS] = {
 	[VCPU_SIGBUS] = "exit_sigbus",
 	[VCPU_SHUTDOWN] = "exit_shutdown",
 	[VCPU_OTHER] = "exit_other",
+	[VCPU_EMULATION] = "emulation_retries",
 	[VCPU_INJECTED] = "discard_faults_injected",
 };
 
@@ -65,6 +66,10 @@ struct vcpu {
 		uint64_t gpa, rip;
 		unsigned int seen;
 	} suspect;			/* discard fault, not injected yet */
+	struct {
+		uint64_t rip;
+		unsigned int seen;
+	} emulation;			/* that KVM failed at */
 	struct kvmstats kvmstats;
 	uint64_t counts[VCPU_NR_COUNTS];/* atomic; written by the thread */
 };
@@ -110,6 +115,8 @@ static int set_signal_mask(struct vcpu *v)
 
 /* Attempts to deliver one discard fault behind other events. */
 #define MAX_SUSPECT	64
+/* Attempts to get an instruction done that KVM failed to emulate. */
+#define MAX_EMULATION	8
 
 static bool event_in_delivery(const struct kvm_vcpu_events *e)
 {
@@ -322,6 +329,41 @@ static void handle_mmio(struct vcpu *v)
 			 run->mmio.len);
 }
 
+/* Flags, instruction bytes, exit reason and information: see KVM's api.rst. */
+static void log_internal_error(const struct vcpu *v)
+{
+	uint32_t i, nr = v->run->internal.ndata;
+
+	for (i = 0; i < nr && i < ARRAY_SIZE(v->run->internal.data); i++)
+		log_line("vcpu %u: internal error, data[%u] = 0x%016llx",
+			 v->index, i,
+			 (unsigned long long)v->run->internal.data[i]);
+}
+
+/*
+ * KVM could not emulate an instruction.  It reads the bytes of the instruction
+ * and its operands without waiting for a page and without raising SIGBUS, so
+ * one that was discarded or paged out at this moment fails.  Nothing of the
+ * instruction was done: execute it again, and the processor faults in what KVM
+ * could not reach.  Said each time, and not for ever.
+ */
+static bool retry_emulation(struct vcpu *v)
+{
+	uint64_t rip = v->run->s.regs.regs.rip;
+
+	if (v->run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION)
+		return false;
+	if (v->emulation.rip != rip)
+		v->emulation.seen = 0;
+	v->emulation.rip = rip;
+	if (++v->emulation.seen > MAX_EMULATION)
+		return false;
+	log_line("vcpu %u: KVM could not emulate the instruction at rip 0x%llx, executing it again",
+		 v->index, (unsigned long long)rip);
+	count(v, VCPU_EMULATION);
+	return true;
+}
+
 static void handle_unexpected(struct vcpu *v)
 {
 	const struct kvm_run *run = v->run;
@@ -335,8 +377,11 @@ static void handle_unexpected(struct vcpu *v)
 				 run->fail_entry.hardware_entry_failure_reason);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
+		if (retry_emulation(v))
+			return;
 		snprintf(what, sizeof(what), "KVM internal error %u",
 			 run->internal.suberror);
+		log_internal_error(v);
 		break;
 	default:
 		snprintf(what, sizeof(what), "unexpected exit %u",
@@ -468,19 +513,11 @@ void vcpu_kick(struct vcpu *vcpu)
 
 int vcpu_join(struct vcpu *vcpu, unsigned int timeout_ms)
 {
-	struct timespec until;
 	int err;
 
 	if (!vcpu->started)
 		return 0;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	err = -pthread_timedjoin_np(vcpu->thread, NULL, &until);
+	err = thread_join(vcpu->thread, timeout_ms);
 	if (!err)
 		vcpu->started = false;
 	return err;

@@ -29,6 +29,7 @@ enum vcpu_count {
 	VCPU_SIGBUS,		/* ... of which: touched a poison marker */
 	VCPU_SHUTDOWN,
 	VCPU_OTHER,
+	VCPU_EMULATION,
 	VCPU_INJECTED,		/* discard faults delivered */
 	VCPU_NR_COUNTS,
 };

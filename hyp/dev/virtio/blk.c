@@ -526,17 +526,21 @@ int blk_start(struct blk *blk)
 	return err;
 }
 
-void blk_stop(struct blk *blk)
+int blk_stop(struct blk *blk, unsigned int timeout_ms)
 {
+	int err;
+
 	if (!blk->thread_ok)
-		return;
+		return 0;
 	pthread_mutex_lock(&blk->lock);
 	blk->running = false;
 	blk->quit = true;
 	pthread_mutex_unlock(&blk->lock);
 	kick(blk);
-	pthread_join(blk->thread, NULL);
-	blk->thread_ok = false;
+	err = thread_join(blk->thread, timeout_ms);
+	if (!err)
+		blk->thread_ok = false;
+	return err;
 }
 
 void blk_destroy(struct blk *blk)

@@ -42,8 +42,14 @@ int blk_create(struct blk **out, const char *path, bool read_only,
 /** blk_start() - start its thread. Return: 0 or a negative errno. */
 int blk_start(struct blk *blk);
 
-/** blk_stop() - finish what is under way, join the thread.  No vCPU runs. */
-void blk_stop(struct blk *blk);
+/**
+ * blk_stop() - finish what is under way, join the thread
+ * @blk:        no vCPU runs
+ * @timeout_ms: how long that may take
+ *
+ * Return: 0 or -ETIMEDOUT.
+ */
+int blk_stop(struct blk *blk, unsigned int timeout_ms);
 
 /** blk_destroy() - free; accepts NULL.  Guest memory still exists. */
 void blk_destroy(struct blk *blk);
