@@ -8,22 +8,22 @@
 
 enum kind {
 	READ,
-	READ_ACROSS,	/* begins in the page before */
+	READ_ACROSS, /* begins in the page before */
 	WRITE,
 	FETCH,
 	PUSH,
-	COPY_FROM,	/* rep movsb that runs into it */
+	COPY_FROM, /* rep movsb that runs into it */
 	COPY_TO,
-	USER = 0x100,	/* at CPL3 */
+	USER = 0x100, /* at CPL3 */
 };
 
-#define SALT		0x1234
-#define TARGET		1	/* scratch page that is discarded */
-#define OTHER		8	/* the other side of copies */
-#define USER_STACK	20	/* ends where this page begins */
-#define BEFORE		100	/* bytes of a copy before the target */
-#define COPY_LEN	300
-#define WORD		100	/* that is read or written */
+#define SALT 0x1234
+#define TARGET 1 /* scratch page that is discarded */
+#define OTHER 8 /* the other side of copies */
+#define USER_STACK 20 /* ends where this page begins */
+#define BEFORE 100 /* bytes of a copy before the target */
+#define COPY_LEN 300
+#define WORD 100 /* that is read or written */
 
 /* What an access is and what its fault has to say. */
 struct plan {
@@ -268,7 +268,8 @@ static const struct test tests[] = {
 	{ "read at CPL0 faults and is retried", test_access, READ },
 	{ "read at CPL3 faults and is retried", test_access, READ | USER },
 	{ "read from the page before at CPL0", test_access, READ_ACROSS },
-	{ "read from the page before at CPL3", test_access, READ_ACROSS | USER },
+	{ "read from the page before at CPL3", test_access,
+	  READ_ACROSS | USER },
 	{ "write at CPL0 faults and is retried", test_access, WRITE },
 	{ "write at CPL3 faults and is retried", test_access, WRITE | USER },
 	{ "instruction fetch at CPL0", test_access, FETCH },

@@ -5,7 +5,7 @@
  */
 #include "guest-tests/lib/guest.h"
 
-#define ROUNDS	2
+#define ROUNDS 2
 
 _Noreturn void guest_main(void)
 {

@@ -5,9 +5,9 @@
  */
 #include "guest-tests/lib/guest.h"
 
-#define SALT		0x4242
-#define NR_PAGES	64
-#define SCRIBBLE_ROUNDS	8
+#define SALT 0x4242
+#define NR_PAGES 64
+#define SCRIBBLE_ROUNDS 8
 
 struct call {
 	uint64_t cmd, gfn, nr;
@@ -21,8 +21,18 @@ static void refill_data(uint64_t gpa)
 static void test_commands(unsigned long arg)
 {
 	static const uint64_t unknown[] = {
-		7, 8, 9, 0x0f, 0x13, 0x7f, 0x82, 0xff, 0x100,
-		0x100000001, 0x8000000000000002, ~0ull,
+		7,
+		8,
+		9,
+		0x0f,
+		0x13,
+		0x7f,
+		0x82,
+		0xff,
+		0x100,
+		0x100000001,
+		0x8000000000000002,
+		~0ull,
 	};
 	uint64_t *page = scratch_page(0);
 	uint8_t before;
@@ -32,8 +42,8 @@ static void test_commands(unsigned long arg)
 	page_fill(page, SALT);
 	before = essa_state(gfn_of(page));
 	for (i = 0; i < ARRAY_SIZE(unknown); i++) {
-		expect(essa_cmd(unknown[i], gfn_of(page), 1) < 0,
-		       "command %lx", unknown[i]);
+		expect(essa_cmd(unknown[i], gfn_of(page), 1) < 0, "command %lx",
+		       unknown[i]);
 		expect_eq(essa_state(gfn_of(page)), before);
 	}
 	expect_eq(page_check(page, SALT), -1);
@@ -42,8 +52,12 @@ static void test_commands(unsigned long arg)
 static void test_ranges(unsigned long arg)
 {
 	static const uint8_t cmds[] = {
-		ESSA_OP_GET, ESSA_OP_SET_UNUSED, ESSA_OP_SET_STABLE_RESIDENT,
-		ESSA_CMD_WAIT, ESSA_CMD_TEST_DISCARD, ESSA_CMD_TEST_PAGE_OUT,
+		ESSA_OP_GET,
+		ESSA_OP_SET_UNUSED,
+		ESSA_OP_SET_STABLE_RESIDENT,
+		ESSA_CMD_WAIT,
+		ESSA_CMD_TEST_DISCARD,
+		ESSA_CMD_TEST_PAGE_OUT,
 	};
 	const uint64_t end = essa.nr_frames;
 	const struct call ranges[] = {
@@ -64,8 +78,8 @@ static void test_ranges(unsigned long arg)
 	(void)arg;
 	for (i = 0; i < ARRAY_SIZE(cmds); i++)
 		for (j = 0; j < ARRAY_SIZE(ranges); j++)
-			expect(essa_cmd(cmds[i], ranges[j].gfn,
-					ranges[j].nr) < 0,
+			expect(essa_cmd(cmds[i], ranges[j].gfn, ranges[j].nr) <
+				       0,
 			       "command %x, gfn %lx, nr %lx", cmds[i],
 			       ranges[j].gfn, ranges[j].nr);
 	for (i = 0; i < ARRAY_SIZE(cmds); i++)
@@ -86,10 +100,7 @@ static void test_port(unsigned long arg)
 	outb(port, 0x55);
 	asm volatile("outl %1, %w0" : : "d"(port), "a"(~0u) : "memory");
 	asm volatile("inl %w0, %%eax" : : "d"(port + 1) : "eax", "memory");
-	asm volatile("rep insl"
-		     : "+D"(dst), "+c"(n)
-		     : "d"(port)
-		     : "memory");
+	asm volatile("rep insl" : "+D"(dst), "+c"(n) : "d"(port) : "memory");
 	expect_eq(n, 0);
 	expect_eq(essa_cmd(ESSA_CMD_WAIT, gfn_of(scratch_page(0)), 1), 0);
 }
@@ -203,8 +214,8 @@ static const struct test tests[] = {
 	{ "unknown commands are refused", test_commands, 0 },
 	{ "ranges outside memory are refused", test_ranges, 0 },
 	{ "other uses of the port do no harm", test_port, 0 },
-	{ "neighbours of scribbled frames keep their content",
-	  test_neighbours, 0 },
+	{ "neighbours of scribbled frames keep their content", test_neighbours,
+	  0 },
 	{ "a scribbled table is lived through", test_table, 0 },
 };
 

@@ -6,7 +6,7 @@
  */
 #include "guest-tests/lib/guest.h"
 
-#define ROUNDS	64
+#define ROUNDS 64
 
 static void refill_nothing(uint64_t gpa)
 {

@@ -6,14 +6,14 @@
  */
 #include "guest-tests/lib/guest.h"
 
-#define SALT		0x777
-#define NR_PAGES	32
-#define RANDOM_STEPS	3000
-#define SEED		0x2545f4914f6cdd1dull
+#define SALT 0x777
+#define NR_PAGES 32
+#define RANDOM_STEPS 3000
+#define SEED 0x2545f4914f6cdd1dull
 
 /* EAX of the slow path */
-#define RET_COUNT(r)	((uint32_t)(r) >> 8)
-#define RET_STATE(r)	((uint8_t)(r))
+#define RET_COUNT(r) ((uint32_t)(r) >> 8)
+#define RET_STATE(r) ((uint8_t)(r))
 
 static uint8_t usage(const void *page)
 {
@@ -56,14 +56,15 @@ static void test_discovery(unsigned long arg)
 	expect((uintptr_t)essa.info >= guest.ram_end, "info at %p in RAM",
 	       (void *)essa.info);
 	expect(essa.nr_info >= 1, "%u areas", essa.nr_info);
-	expect(essa.info_stride >= sizeof(struct essa_vcpu_info),
-	       "stride %u", essa.info_stride);
+	expect(essa.info_stride >= sizeof(struct essa_vcpu_info), "stride %u",
+	       essa.info_stride);
 }
 
 static void test_enable(unsigned long arg)
 {
 	(void)arg;
-	expect(essa_cmd(ESSA_CMD_ENABLE, ESSA_VERSION + 1, ESSA_FEAT_UNUSED) < 0,
+	expect(essa_cmd(ESSA_CMD_ENABLE, ESSA_VERSION + 1, ESSA_FEAT_UNUSED) <
+		       0,
 	       "unknown version accepted");
 	expect(essa_cmd(ESSA_CMD_ENABLE, ESSA_VERSION, 1u << 17) < 0,
 	       "unknown feature accepted");
@@ -195,8 +196,7 @@ static void test_refused(unsigned long arg)
 	expect_eq(essa_state(gfn), ESSA_STABLE | ESSA_RESIDENT);
 	essa_op(gfn, ESSA_OP_SET_PENDING);
 	expect(essa_cmd(ESSA_CMD_TEST_DISCARD, gfn, 1) < 0, "pending frame");
-	expect_eq(essa_state(gfn),
-		  ESSA_STABLE | ESSA_RESIDENT | ESSA_PENDING);
+	expect_eq(essa_state(gfn), ESSA_STABLE | ESSA_RESIDENT | ESSA_PENDING);
 	expect_eq(page_check(page, SALT), -1);
 	essa_op(gfn, ESSA_OP_COMMIT_VOLATILE);
 	expect_eq(essa_state(gfn), ESSA_VOLATILE | ESSA_RESIDENT);

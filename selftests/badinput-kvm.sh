@@ -36,7 +36,7 @@ case $code in
 esac
 expect 'scribbling guest: one line at most' [ "$(wc -l <"$work/err")" -le 1 ]
 expect 'scribbling guest: nothing left behind' [ -z "$(ls -A "$work/left")" ]
-expect 'scribbling guest: no process left' sh -c "! grep -qx $hyp_name /proc/[0-9]*/comm"
+expect 'scribbling guest: no process left' sh -c "! grep -qsx $hyp_name /proc/[0-9]*/comm"
 
 if [ "$(id -u)" != 0 ] || ! command -v setpriv >/dev/null; then
 	skip 'no permission for /dev/kvm' 'needs root and setpriv'

@@ -10,11 +10,9 @@ chmod 755 "$work" "$work/bin" "$work/bin/$hyp_name"
 chmod 1777 "$work/left"
 BADINPUT_AS=
 
+# One process for all of /proc: in the lab each costs a tenth of a second.
 processes_left() {
-	for p in /proc/[0-9]*/comm; do
-		[ "$(cat "$p" 2>/dev/null)" = "$hyp_name" ] && return 0
-	done
-	return 1
+	grep -qsx "$hyp_name" /proc/[0-9]*/comm
 }
 
 # hyp with TMPDIR in a directory where nothing may stay

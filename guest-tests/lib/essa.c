@@ -67,10 +67,9 @@ uint8_t essa_op(uint64_t gfn, unsigned int op)
 			old = essa_state(gfn);
 			continue;
 		}
-		if (__atomic_compare_exchange_n(&essa.table[gfn], &old,
-						(uint8_t)next, false,
-						__ATOMIC_SEQ_CST,
-						__ATOMIC_SEQ_CST))
+		if (__atomic_compare_exchange_n(
+			    &essa.table[gfn], &old, (uint8_t)next, false,
+			    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 			return old;
 	}
 }

@@ -3,7 +3,7 @@
 #include "guest-tests/lib/guest.h"
 
 /* A fill that another CPU or the host is still busy with is over by then. */
-#define ATTEMPTS	200
+#define ATTEMPTS 200
 
 /* mov $CODE_RESULT, %eax; ret; and int3 up to 16 bytes */
 static const uint64_t code[2] = {

@@ -2,7 +2,7 @@
 /* Reports: TAP 13 on the serial console, exit code 0 or 1. */
 #include "guest-tests/lib/guest.h"
 
-#define MAX_DIAGNOSTICS	8
+#define MAX_DIAGNOSTICS 8
 
 /* Of the running test. */
 static unsigned int failures;

@@ -17,7 +17,8 @@ static int add(struct manifest *m, const char *root, const char *line)
 	int pos = 0;
 
 	if (sscanf(line, "%" SCNx64 " %" SCNu64 " %n", &f.sum, &f.size, &pos) !=
-		    2 || !pos)
+		    2 ||
+	    !pos)
 		return -EINVAL;
 	while (line[pos] == '/')
 		pos++;

@@ -15,9 +15,9 @@
 
 #include "guest-tests/linux/workload.h"
 
-#define OWN_FILES	6
-#define OWN_PAGES	96
-#define WORDS		(WL_PAGE / 8)
+#define OWN_FILES 6
+#define OWN_PAGES 96
+#define WORDS (WL_PAGE / 8)
 
 struct own_file {
 	char path[128];
@@ -57,8 +57,8 @@ static int check(struct worker *w, const char *path, const char *how,
 		uint64_t have = page[i];
 
 		if (have != content(key, i))
-			return mismatch(w, path, how, nr, content(key, i),
-					have, page);
+			return mismatch(w, path, how, nr, content(key, i), have,
+					page);
 	}
 	return 0;
 }
@@ -85,8 +85,8 @@ static int write_full(int fd, const uint8_t *buf, size_t len)
 /* A new file under another name, synced, renamed over the old one. */
 static int own_write(struct worker *w, struct own_file *f)
 {
-	unsigned int pages = 1 + (unsigned int)(rng_next(&w->rng) >> 32) %
-					 OWN_PAGES;
+	unsigned int pages =
+		1 + (unsigned int)(rng_next(&w->rng) >> 32) % OWN_PAGES;
 	char temp[sizeof(f->path) + 4];
 	unsigned int i;
 	int fd, err;
@@ -156,8 +156,8 @@ static int own_msync(struct worker *w, struct own_file *f)
 
 static int own_truncate(struct worker *w, struct own_file *f)
 {
-	unsigned int pages = 1 + (unsigned int)(rng_next(&w->rng) >> 32) %
-					 OWN_PAGES;
+	unsigned int pages =
+		1 + (unsigned int)(rng_next(&w->rng) >> 32) % OWN_PAGES;
 	unsigned int i;
 
 	if (truncate(f->path, (off_t)pages * WL_PAGE))

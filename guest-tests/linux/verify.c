@@ -34,17 +34,18 @@ static bool all_zero(const void *p, size_t len)
 	return len && !b[0] && !memcmp(b, b + 1, len - 1);
 }
 
-int mismatch(struct worker *w, const char *path, const char *how,
-	     uint64_t page, uint64_t want, uint64_t have, const void *content)
+int mismatch(struct worker *w, const char *path, const char *how, uint64_t page,
+	     uint64_t want, uint64_t have, const void *content)
 {
 	w->totals->mismatches++;
 	fprintf(stderr,
-		"MISMATCH: process %u, %s, by %s, page %" PRIu64 " (offset %#" PRIx64
-		"): expected %016" PRIx64 ", found %016" PRIx64 "%s\n",
+		"MISMATCH: process %u, %s, by %s, page %" PRIu64
+		" (offset %#" PRIx64 "): expected %016" PRIx64
+		", found %016" PRIx64 "%s\n",
 		w->id, path, how, page, page * WL_PAGE, want, have,
-		!content			   ? "" :
+		!content		   ? "" :
 		all_zero(content, WL_PAGE) ? ", page all zero" :
-						     ", page not zero");
+					     ", page not zero");
 	return 1;
 }
 
@@ -95,8 +96,7 @@ static int diagnose(struct worker *w, const struct file *f, const char *how,
 		n = pread(fd, w->buf, DIRECT_LEN, (off_t)off);
 		if (n <= 0)
 			break;
-		bad |= compare(w, f, how, off, (uint8_t *)map + off,
-			       (size_t)n);
+		bad |= compare(w, f, how, off, (uint8_t *)map + off, (size_t)n);
 	}
 	if (!bad)
 		fprintf(stderr, "MISMATCH: page cache and disk agree now\n");
@@ -180,18 +180,19 @@ static int by_cow(struct worker *w, const struct file *f, int fd)
 			writes[nr].old = *writes[nr].p;
 			*writes[nr].p = r;
 		} else {
-			writes[nr].old = __atomic_exchange_n(
-				writes[nr].p, r, __ATOMIC_RELAXED);
+			writes[nr].old = __atomic_exchange_n(writes[nr].p, r,
+							     __ATOMIC_RELAXED);
 		}
 		nr++;
 	}
 	/* Undone in reverse order: two writes may be to one word. */
 	while (nr--) {
 		if (*writes[nr].p != writes[nr].value && !ret)
-			ret = mismatch(w, f->path, "private copy",
-				       (uint64_t)((uint8_t *)writes[nr].p - map) /
-					       WL_PAGE,
-				       writes[nr].value, *writes[nr].p, NULL);
+			ret = mismatch(
+				w, f->path, "private copy",
+				(uint64_t)((uint8_t *)writes[nr].p - map) /
+					WL_PAGE,
+				writes[nr].value, *writes[nr].p, NULL);
 		*writes[nr].p = writes[nr].old;
 	}
 	sum = sum_update(SUM_INIT, map, f->size);

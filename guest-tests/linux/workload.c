@@ -19,8 +19,8 @@
 
 #include "guest-tests/linux/workload.h"
 
-#define MAX_PROCS	16
-#define BUF_LEN		(512u << 10)
+#define MAX_PROCS 16
+#define BUF_LEN (512u << 10)
 
 struct options {
 	const char *root, *manifest, *tmp;
@@ -164,15 +164,32 @@ static int parse(struct options *o, int argc, char **argv)
 		unsigned long v = optarg ? strtoul(optarg, NULL, 0) : 0;
 
 		switch (c) {
-		case 'r': o->root = optarg; break;
-		case 'm': o->manifest = optarg; break;
-		case 't': o->tmp = optarg; break;
-		case 'p': o->procs = (unsigned int)v; break;
-		case 's': o->secs = (unsigned int)v; break;
-		case 'n': o->passes = (unsigned int)v; break;
-		case 'a': o->anon_mib = (unsigned int)v; break;
-		case 'S': o->seed = v; break;
-		default: return -EINVAL;
+		case 'r':
+			o->root = optarg;
+			break;
+		case 'm':
+			o->manifest = optarg;
+			break;
+		case 't':
+			o->tmp = optarg;
+			break;
+		case 'p':
+			o->procs = (unsigned int)v;
+			break;
+		case 's':
+			o->secs = (unsigned int)v;
+			break;
+		case 'n':
+			o->passes = (unsigned int)v;
+			break;
+		case 'a':
+			o->anon_mib = (unsigned int)v;
+			break;
+		case 'S':
+			o->seed = v;
+			break;
+		default:
+			return -EINVAL;
 		}
 	}
 	if (!o->secs && !o->passes)
@@ -191,7 +208,8 @@ static int wait_all(struct totals *t, unsigned int nr)
 		if (wait(&status) < 0)
 			return 1;
 		if (!WIFEXITED(status)) {
-			fprintf(stderr, "workload: a process died: status %#x\n",
+			fprintf(stderr,
+				"workload: a process died: status %#x\n",
 				status);
 			failed = 1;
 		} else if (WEXITSTATUS(status)) {
@@ -206,7 +224,10 @@ static int wait_all(struct totals *t, unsigned int nr)
 int main(int argc, char **argv)
 {
 	struct options o = {
-		.root = "/mnt", .tmp = "/tmp", .procs = 2, .anon_mib = 8,
+		.root = "/mnt",
+		.tmp = "/tmp",
+		.procs = 2,
+		.anon_mib = 8,
 		.seed = 1,
 	};
 	struct manifest m = { 0 };
@@ -235,7 +256,9 @@ int main(int argc, char **argv)
 	start = now_ms();
 	for (i = 0; i < o.procs; i++) {
 		struct worker w = {
-			.root = o.root, .id = i, .totals = t,
+			.root = o.root,
+			.id = i,
+			.totals = t,
 			.rng = { o.seed * 0x9e3779b97f4a7c15ull + i + 1 },
 		};
 		pid_t pid = fork();
