@@ -18,6 +18,7 @@
 /* Entries that cpuid_build() adds to KVM's. */
 #define EXTRA_ENTRIES	8
 
+#define LEAF_HYPERVISOR	0x40000000u
 #define LEAF_TOPOLOGY		0x0b
 #define LEAF_TOPOLOGY_V2	0x1f
 #define LEAF_KVM_SIGNATURE	0x40000000
@@ -180,12 +181,22 @@ struct kvm_cpuid2 *cpuid_build(const struct kvm_cpuid2 *supported,
 	return c;
 }
 
-bool cpuid_host_is_amd(void)
+/* QEMU's emulation of SVM injects all vectors below 31 as exceptions. */
+static bool is_emulated(void)
+{
+	unsigned int max, name[3];
+
+	__cpuid(LEAF_HYPERVISOR, max, name[0], name[1], name[2]);
+	return max >= LEAF_HYPERVISOR && !memcmp(name, "TCGTCGTCGTCG", 12);
+}
+
+bool cpuid_inject_as_interrupt(void)
 {
 	unsigned int eax, name[3];
 
 	if (!__get_cpuid(0, &eax, &name[0], &name[2], &name[1]))
 		return false;
-	return !memcmp(name, "AuthenticAMD", 12) ||
-	       !memcmp(name, "HygonGenuine", 12);
+	if (memcmp(name, "AuthenticAMD", 12) && memcmp(name, "HygonGenuine", 12))
+		return false;
+	return !is_emulated();
 }

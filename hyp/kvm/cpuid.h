@@ -29,7 +29,14 @@ struct kvm_cpuid2 *cpuid_build(const struct kvm_cpuid2 *supported,
 			       unsigned int index, unsigned int nr_cpus,
 			       const struct cpuid_hints *hints);
 
-/** cpuid_host_is_amd() - does this host inject through SVM? */
-bool cpuid_host_is_amd(void);
+/**
+ * cpuid_inject_as_interrupt() - must vector 20 go in as an external interrupt?
+ *
+ * On AMD: EVENTINJ refuses exception vectors that AMD does not define (APM
+ * volume 2, "Event Injection").  Not on QEMU's emulation of AMD, which takes
+ * them, and which may deliver an event of type interrupt a second time later:
+ * helper_vmrun() leaves exception_index set.
+ */
+bool cpuid_inject_as_interrupt(void);
 
 #endif /* HYP_KVM_CPUID_H */
