@@ -95,6 +95,11 @@ static void stop_vm(struct vcpu *v, int code, const char *what)
 	snprintf(line, sizeof(line), "vcpu %u: %s at rip 0x%llx", v->index,
 		 what, (unsigned long long)regs.rip);
 	v->env->stop(v->env->ctx, code, line);
+	/*
+	 * Not into the guest again: after a triple fault, for one, KVM has
+	 * reset the vCPU, and what it would meet now is not worth a line.
+	 */
+	__atomic_store_n(&v->stop, true, __ATOMIC_RELEASE);
 }
 
 static int set_signal_mask(struct vcpu *v)
