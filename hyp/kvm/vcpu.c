@@ -11,7 +11,7 @@
  * vector 20): a discarded page is not present for KVM, so the access has not
  * happened, and RIP is on the instruction.  SVM's EVENTINJ refuses exception
  * vectors that AMD does not define; there, vector 20 goes in as an external
- * interrupt, which delivers the same frame.
+ * interrupt, which delivers the same frame (cpuid_inject_as_interrupt()).
  */
 #include "hyp/kvm/vcpu.h"
 
