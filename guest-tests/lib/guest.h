@@ -13,6 +13,7 @@
 
 #include <essa/step.h>
 
+#include "guest-tests/lib/random.h"
 #include "guest-tests/lib/x86.h"
 
 #define PAGE_SIZE	4096u
@@ -127,19 +128,6 @@ bool page_volatile(const void *page);
 int32_t page_discard(const void *page);
 /** page_stable_empty() - from any state to Stable, without content */
 void page_stable_empty(const void *page);
-
-/** struct rng - xorshift64*; the state must not be 0 */
-struct rng {
-	uint64_t s;
-};
-
-static inline uint64_t rng_next(struct rng *r)
-{
-	r->s ^= r->s >> 12;
-	r->s ^= r->s << 25;
-	r->s ^= r->s >> 27;
-	return r->s * 0x2545f4914f6cdd1dull;
-}
 
 /* smp.c */
 /** smp_start() - run @fn on CPU @cpu. Return: false if it does not come up */
