@@ -8,6 +8,7 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -321,6 +322,35 @@ static void a_malformed_request_stops_the_device(void **state)
 	assert_int_equal(status_of(d, 0), VIRTIO_BLK_S_OK);
 }
 
+static void a_reset_disk_leaves_the_queue_alone(void **state)
+{
+	struct disk *d = *state;
+	unsigned int round;
+	uint16_t idx;
+
+	for (round = 0; round < 20000; round++) {
+		reset(d);
+		add_request(d, VIRTIO_BLK_T_IN, 0, DATA_GPA, SECTOR, 1, 0);
+		add_request(d, VIRTIO_BLK_T_GET_ID, 0, DATA_GPA + SECTOR, 20,
+			    1, 0);
+		d->avail->idx = d->avail_idx;
+		start(d);
+		if (round % 2)
+			sched_yield();
+		set_reg(d, VIRTIO_MMIO_STATUS, 0);
+		idx = used_idx(d);
+		if (round % 4 == 3)
+			usleep(round % 50);
+		assert_int_equal(used_idx(d), idx);
+	}
+	reset(d);
+	start(d);
+	add_request(d, VIRTIO_BLK_T_IN, 0, DATA_GPA, SECTOR, 1, 0);
+	publish(d);
+	wait_all(d);
+	assert_int_equal(status_of(d, 0), VIRTIO_BLK_S_OK);
+}
+
 #define CASE(fn)	cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -329,6 +359,7 @@ int main(void)
 		CASE(what_is_written_is_read),
 		CASE(what_is_not_the_disks_is_refused),
 		CASE(a_malformed_request_stops_the_device),
+		CASE(a_reset_disk_leaves_the_queue_alone),
 	};
 
 	setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 0);

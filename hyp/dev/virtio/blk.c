@@ -92,12 +92,17 @@ static bool follow_transport(struct blk *b)
 	return go_on;
 }
 
+/*
+ * @running alone does not do: the transport may have started the device again
+ * since follow_transport() gave the queue up, and blk_virtio_stop() would not
+ * wait for us.
+ */
 static bool may_pop(struct blk *b)
 {
 	bool yes;
 
 	pthread_mutex_lock(&b->lock);
-	yes = b->running && !b->broken;
+	yes = b->running && b->in_use && !b->broken;
 	pthread_mutex_unlock(&b->lock);
 	return yes;
 }
