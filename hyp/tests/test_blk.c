@@ -351,6 +351,30 @@ static void a_reset_disk_leaves_the_queue_alone(void **state)
 	assert_int_equal(status_of(d, 0), VIRTIO_BLK_S_OK);
 }
 
+static void a_request_of_the_size_offered_works(void **state)
+{
+	struct disk *d = *state;
+	struct virtio_blk_config config;
+
+	virtio_mmio_bus_ops.read(blk_transport(d->blk),
+				 VIRTIO_MMIO_CONFIG +
+					 offsetof(struct virtio_blk_config,
+						  size_max),
+				 &config.size_max, sizeof(config.size_max));
+	virtio_mmio_bus_ops.read(blk_transport(d->blk),
+				 VIRTIO_MMIO_CONFIG +
+					 offsetof(struct virtio_blk_config,
+						  seg_max),
+				 &config.seg_max, sizeof(config.seg_max));
+	assert_int_equal(config.seg_max, 64);
+	start(d);
+	add_request(d, VIRTIO_BLK_T_IN, 0, DATA_GPA, config.size_max,
+		    config.seg_max, config.size_max);
+	publish(d);
+	wait_all(d);
+	assert_int_equal(status_of(d, 0), VIRTIO_BLK_S_OK);
+}
+
 #define CASE(fn)	cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -360,6 +384,7 @@ int main(void)
 		CASE(what_is_not_the_disks_is_refused),
 		CASE(a_malformed_request_stops_the_device),
 		CASE(a_reset_disk_leaves_the_queue_alone),
+		CASE(a_request_of_the_size_offered_works),
 	};
 
 	setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 0);

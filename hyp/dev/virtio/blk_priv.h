@@ -14,13 +14,14 @@
 #define SECTOR_SIZE		(1u << SECTOR_SHIFT)
 #define MAX_REQUESTS		64u
 #define MAX_DATA_SEGMENTS	(VQ_MAX_SEGMENTS - 2)
-#define MAX_SEGMENT_BYTES	65536u
 /*
  * Pinned frames cannot be reclaimed: one request, and all of them together,
  * must stay small beside the smallest resident limit (16 MiB).
  */
 #define MAX_REQUEST_BYTES	(2u * 1024 * 1024)
 #define MAX_PINNED_BYTES	(4u * 1024 * 1024)
+/* Offered to the guest: as many segments as it likes, all of this size. */
+#define MAX_SEGMENT_BYTES	(MAX_REQUEST_BYTES / MAX_DATA_SEGMENTS)
 
 struct blk_request {
 	struct blk_request *next;	/* free list */
