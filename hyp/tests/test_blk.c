@@ -375,6 +375,19 @@ static void a_request_of_the_size_offered_works(void **state)
 	assert_int_equal(status_of(d, 0), VIRTIO_BLK_S_OK);
 }
 
+static void the_identity_is_as_long_as_it_says(void **state)
+{
+	struct disk *d = *state;
+
+	start(d);
+	add_request(d, VIRTIO_BLK_T_GET_ID, 0, DATA_GPA,
+		    VIRTIO_BLK_ID_BYTES, 1, 0);
+	publish(d);
+	wait_all(d);
+	assert_int_equal(status_of(d, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(d->used->ring[0].len, VIRTIO_BLK_ID_BYTES + 1);
+}
+
 #define CASE(fn)	cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -385,6 +398,7 @@ int main(void)
 		CASE(a_malformed_request_stops_the_device),
 		CASE(a_reset_disk_leaves_the_queue_alone),
 		CASE(a_request_of_the_size_offered_works),
+		CASE(the_identity_is_as_long_as_it_says),
 	};
 
 	setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 0);

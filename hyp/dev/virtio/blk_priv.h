@@ -32,6 +32,7 @@ struct blk_request {
 	bool is_read, is_write;
 	uint64_t offset;		/* of the next byte in the file */
 	uint32_t total_bytes, left_bytes;
+	uint32_t in_bytes;		/* for the guest, if all goes well */
 };
 
 struct blk {

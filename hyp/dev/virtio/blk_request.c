@@ -39,8 +39,8 @@ static void complete(struct blk *b, struct blk_request *r, uint8_t status)
 	uint32_t written = sizeof(status);
 
 	unpin(b, r);
-	if (r->is_read && status == VIRTIO_BLK_S_OK)
-		written += r->total_bytes;
+	if (status == VIRTIO_BLK_S_OK)
+		written += r->in_bytes;
 	if (status != VIRTIO_BLK_S_OK)
 		count(&b->stats.errors, 1);
 	else if (r->is_read)
@@ -109,6 +109,7 @@ static uint8_t start_rw(struct blk *b, struct blk_request *r, uint64_t sector)
 	r->offset = sector << SECTOR_SHIFT;
 	r->total_bytes = (uint32_t)total;
 	r->left_bytes = (uint32_t)total;
+	r->in_bytes = r->is_read ? r->total_bytes : 0;
 	count(r->is_read ? &b->stats.reads : &b->stats.writes, 1);
 	submit_rw(b, r);
 	return VIRTIO_BLK_S_OK;
@@ -122,6 +123,7 @@ static uint8_t get_id(struct blk *b, struct blk_request *r)
 	if (r->chain.nr != 3 || !seg->writable || seg->len < sizeof(id) ||
 	    mem_write(b->mem, seg->gpa, id, sizeof(id)))
 		return VIRTIO_BLK_S_IOERR;
+	r->in_bytes = sizeof(id);
 	return VIRTIO_BLK_S_OK;
 }
 
@@ -132,6 +134,7 @@ static void start_request(struct blk *b, struct blk_request *r, uint32_t type,
 
 	r->nr_iov = 0;
 	r->first_iov = 0;
+	r->in_bytes = 0;
 	r->is_read = type == VIRTIO_BLK_T_IN;
 	r->is_write = type == VIRTIO_BLK_T_OUT;
 	switch (type) {
