@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -388,6 +389,30 @@ static void the_identity_is_as_long_as_it_says(void **state)
 	assert_int_equal(d->used->ring[0].len, VIRTIO_BLK_ID_BYTES + 1);
 }
 
+static void a_guest_cannot_fill_the_log_with_failing_reads(void **state)
+{
+	struct disk *d = *state;
+	int log = memfd_create("log", MFD_CLOEXEC), saved = dup(STDERR_FILENO);
+	unsigned int i, lines = 0;
+	char c;
+
+	assert_int_equal(truncate(d->path, 0), 0);
+	start(d);
+	for (i = 0; i < 60; i++)
+		add_request(d, VIRTIO_BLK_T_IN, i, DATA_GPA, SECTOR, 1, 0);
+	dup2(log, STDERR_FILENO);
+	publish(d);
+	wait_all(d);
+	dup2(saved, STDERR_FILENO);
+	assert_int_equal(status_of(d, 0), VIRTIO_BLK_S_IOERR);
+	for (i = 0; pread(log, &c, 1, i) == 1; i++)
+		lines += c == '\n';
+	assert_true(lines >= 1);
+	assert_true(lines <= 20);
+	close(log);
+	close(saved);
+}
+
 #define CASE(fn)	cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -399,6 +424,7 @@ int main(void)
 		CASE(a_reset_disk_leaves_the_queue_alone),
 		CASE(a_request_of_the_size_offered_works),
 		CASE(the_identity_is_as_long_as_it_says),
+		CASE(a_guest_cannot_fill_the_log_with_failing_reads),
 	};
 
 	setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 0);

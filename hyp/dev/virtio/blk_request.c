@@ -213,8 +213,9 @@ static void finish_transfer(struct blk *b, struct blk_request *r, int res)
 		return;
 	}
 	if (res <= 0) { /* 0: the file was truncated under us */
-		log_line("disk: %s failed: %s", r->is_read ? "read" : "write",
-			 res ? strerror(-res) : "unexpected end of file");
+		log_guest(&b->log, "disk: %s failed: %s",
+			  r->is_read ? "read" : "write",
+			  res ? strerror(-res) : "unexpected end of file");
 		complete(b, r, VIRTIO_BLK_S_IOERR);
 		return;
 	}
@@ -235,10 +236,13 @@ static void finish_transfer(struct blk *b, struct blk_request *r, int res)
 void blk_request_done(struct blk *b, struct blk_request *r, int res)
 {
 	b->nr_inflight--;
-	if (r->is_read || r->is_write)
+	if (r->is_read || r->is_write) {
 		finish_transfer(b, r, res);
-	else
-		complete(b, r, res ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
+		return;
+	}
+	if (res)
+		log_guest(&b->log, "disk: flush failed: %s", strerror(-res));
+	complete(b, r, res ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
 }
 
 void blk_request_init(struct blk *b)
