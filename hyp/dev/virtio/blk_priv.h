@@ -9,6 +9,7 @@
 
 #include "hyp/dev/virtio/blk.h"
 #include "hyp/dev/virtio/queue.h"
+#include "hyp/mem/mem.h"
 
 #define SECTOR_SHIFT		9
 #define SECTOR_SIZE		(1u << SECTOR_SHIFT)
@@ -16,10 +17,13 @@
 #define MAX_DATA_SEGMENTS	(VQ_MAX_SEGMENTS - 2)
 /*
  * Pinned frames cannot be reclaimed: one request, and all of them together,
- * must stay small beside the smallest resident limit (16 MiB).
+ * must stay small beside the smallest resident limit (16 MiB).  It is frames
+ * that count: a segment of two bytes may pin two of them.
  */
 #define MAX_REQUEST_BYTES	(2u * 1024 * 1024)
-#define MAX_PINNED_BYTES	(4u * 1024 * 1024)
+#define MAX_REQUEST_FRAMES \
+	(MAX_REQUEST_BYTES / MEM_PAGE_SIZE + 2 * MAX_DATA_SEGMENTS)
+#define MAX_PINNED_FRAMES	(4u * 1024 * 1024 / MEM_PAGE_SIZE)
 /* Offered to the guest: as many segments as it likes, all of this size. */
 #define MAX_SEGMENT_BYTES	(MAX_REQUEST_BYTES / MAX_DATA_SEGMENTS)
 
@@ -61,7 +65,7 @@ struct blk {
 	bool broken;			/* the guest broke the rules */
 	bool poll_armed, want_irq;
 	unsigned int nr_inflight;
-	uint32_t pinned_bytes;
+	uint32_t pinned_frames;
 	struct blk_request *free;
 	struct blk_request requests[MAX_REQUESTS];
 };

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "hyp/dev/virtio/blk_priv.h"
-#include "hyp/mem/mem.h"
 
 static void count(uint64_t *counter, uint64_t n)
 {
@@ -21,6 +20,13 @@ static void put_request(struct blk *b, struct blk_request *r)
 	b->free = r;
 }
 
+static uint32_t nr_frames(const struct vq_segment *seg)
+{
+	uint64_t end = seg->gpa % MEM_PAGE_SIZE + seg->len;
+
+	return (uint32_t)((end + MEM_PAGE_SIZE - 1) / MEM_PAGE_SIZE);
+}
+
 static void unpin(struct blk *b, struct blk_request *r)
 {
 	while (r->nr_iov) {
@@ -28,7 +34,7 @@ static void unpin(struct blk *b, struct blk_request *r)
 			&r->chain.segments[r->nr_iov]; /* [0]: header */
 
 		mem_put(b->mem, seg->gpa, seg->len);
-		b->pinned_bytes -= seg->len;
+		b->pinned_frames -= nr_frames(seg);
 		r->nr_iov--;
 	}
 }
@@ -104,7 +110,7 @@ static uint8_t start_rw(struct blk *b, struct blk_request *r, uint64_t sector)
 			    &hva))
 			return VIRTIO_BLK_S_IOERR; /* complete() unpins */
 		r->iov[r->nr_iov++] = (struct iovec){ hva, c->segments[i].len };
-		b->pinned_bytes += c->segments[i].len;
+		b->pinned_frames += nr_frames(&c->segments[i]);
 	}
 	r->offset = sector << SECTOR_SHIFT;
 	r->total_bytes = (uint32_t)total;
@@ -169,7 +175,7 @@ static bool pop_request(struct blk *b)
 	struct vq_chain *c;
 	int ret;
 
-	if (!r || b->pinned_bytes > MAX_PINNED_BYTES - MAX_REQUEST_BYTES)
+	if (!r || b->pinned_frames > MAX_PINNED_FRAMES - MAX_REQUEST_FRAMES)
 		return false; /* a completion brings us back */
 	c = &r->chain;
 	ret = vq_pop(virtio_mmio_queue(b->transport), c);
