@@ -93,6 +93,7 @@ static void test_port(unsigned long arg)
 	uint32_t buf[4] = { 0 };
 	void *dst = buf;
 	uint64_t n = ARRAY_SIZE(buf);
+	unsigned int i;
 
 	(void)arg;
 	inb(port);
@@ -102,6 +103,8 @@ static void test_port(unsigned long arg)
 	asm volatile("inl %w0, %%eax" : : "d"(port + 1) : "eax", "memory");
 	asm volatile("rep insl" : "+D"(dst), "+c"(n) : "d"(port) : "memory");
 	expect_eq(n, 0);
+	for (i = 0; i < ARRAY_SIZE(buf); i++)
+		expect((int32_t)buf[i] < 0, "item %u is %x", i, buf[i]);
 	expect_eq(essa_cmd(ESSA_CMD_WAIT, gfn_of(scratch_page(0)), 1), 0);
 }
 

@@ -19,12 +19,14 @@ static void handle_slow_path(struct vcpu *v)
 	const struct kvm_regs *regs = &v->run->s.regs.regs;
 	int32_t result = -EINVAL;
 	uint8_t *data = (uint8_t *)v->run + v->run->io.data_offset;
+	uint32_t i;
 
 	vcpu_inc(v, VCPU_HYPERCALL);
 	if (v->run->io.count == 1)
 		result = mem_hypercall(v->env->mem, regs->rdi, regs->rsi,
 				       regs->rcx, v->env->test_hooks);
-	memcpy(data, &result, sizeof(result));
+	for (i = 0; i < v->run->io.count; i++, data += sizeof(result))
+		memcpy(data, &result, sizeof(result));
 }
 
 static void handle_io(struct vcpu *v)
