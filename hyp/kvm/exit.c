@@ -114,7 +114,7 @@ static void log_internal_error(const struct vcpu *v)
  * and its operands without waiting for a page and without raising SIGBUS, so
  * one that was discarded or paged out at this moment fails.  Nothing of the
  * instruction was done: execute it again, and the processor faults in what KVM
- * could not reach.  Said each time, and not for ever.
+ * could not reach.  Counted, and not for ever.
  */
 static bool retry_emulation(struct vcpu *v)
 {
@@ -127,7 +127,8 @@ static bool retry_emulation(struct vcpu *v)
 	v->emulation.rip = rip;
 	if (++v->emulation.seen > MAX_EMULATION)
 		return false;
-	log_line(
+	log_guest(
+		&v->log,
 		"vcpu %u: KVM could not emulate the instruction at rip 0x%llx, executing it again",
 		v->index, (unsigned long long)rip);
 	vcpu_inc(v, VCPU_EMULATION);

@@ -29,6 +29,7 @@ struct vcpu {
 		uint64_t rip;
 		unsigned int seen;
 	} emulation;			/* that KVM failed at */
+	struct ratelimit log;
 	struct kvmstats kvmstats;
 	uint64_t counts[VCPU_NR_COUNTS];/* atomic; written by the thread */
 };
