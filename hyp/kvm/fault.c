@@ -104,7 +104,8 @@ static void deliver_discard_fault(struct vcpu *v, uint64_t gpa)
  *
  * So inject only when the same page comes a second time at the same RIP.  KVM
  * keeps at most one such work per page and vCPU, so one of the two was the
- * instruction at RIP.
+ * instruction at RIP.  Not if the guest has gone on in between and come back:
+ * an idle vCPU is always at the same RIP, and both may have been late then.
  */
 static bool is_confirmed(struct vcpu *v, uint64_t gpa)
 {
@@ -115,6 +116,11 @@ static bool is_confirmed(struct vcpu *v, uint64_t gpa)
 	v->suspect.gpa = gpa;
 	v->suspect.rip = rip;
 	return v->suspect.seen++;
+}
+
+void fault_forget(struct vcpu *v)
+{
+	v->suspect.seen = 0;
 }
 
 void fault_sigbus(struct vcpu *v, const siginfo_t *si)

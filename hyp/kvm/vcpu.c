@@ -103,6 +103,7 @@ static void *vcpu_thread(void *arg)
 	v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
 	while (!stopping(v)) {
 		if (!ioctl(v->fd, KVM_RUN, 0)) {
+			fault_forget(v);
 			exit_handle(v);
 		} else if (errno == EINTR) {
 			handle_signals(v);

@@ -50,6 +50,9 @@ void vcpu_stop_vm(struct vcpu *v, int code, const char *what);
 /** exit_handle() - KVM_RUN returned: do what the guest wants, or end the VM */
 void exit_handle(struct vcpu *v);
 
+/** fault_forget() - the guest went on: two SIGBUS must come one on the other */
+void fault_forget(struct vcpu *v);
+
 /** fault_sigbus() - make the page accessible, or deliver a discard fault */
 void fault_sigbus(struct vcpu *v, const siginfo_t *si);
 
