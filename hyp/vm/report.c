@@ -48,16 +48,14 @@ static void on_timeout(void *ctx, uint32_t events)
 	vm_stop(ctx, EXIT_TIMED_OUT, "guest did not end in time (--timeout)");
 }
 
-static void write_stats_line(struct vm *vm)
+static int write_stats_line(struct vm *vm)
 {
 	struct stats s;
 
 	if (!vm->stats_file)
-		return;
+		return 0;
 	take_stats(vm, &s);
-	if (stats_csv_line(vm->stats_file, &s))
-		vm_stop(vm, EXIT_HYP_FAILED,
-			"cannot write to the --stats file");
+	return stats_csv_line(vm->stats_file, &s);
 }
 
 static void on_stats_tick(void *ctx, uint32_t events)
@@ -66,7 +64,9 @@ static void on_stats_tick(void *ctx, uint32_t events)
 
 	(void)events;
 	loop_timer_ack(vm->stats_tick.fd);
-	write_stats_line(vm);
+	if (write_stats_line(vm))
+		vm_stop(vm, EXIT_HYP_FAILED,
+			"cannot write to the --stats file");
 }
 
 static int open_output(FILE **file, const char *path, struct why *why)
@@ -120,7 +120,9 @@ int vm_finish_reports(struct vm *vm, struct why *why)
 {
 	struct stats s;
 
-	write_stats_line(vm);
+	if (write_stats_line(vm))
+		return why_set(why, -EIO, "cannot write to %s",
+			       vm->cfg->stats_path);
 	if (!vm->summary_file)
 		return 0;
 	take_stats(vm, &s);
