@@ -97,7 +97,7 @@ static void test_port(unsigned long arg)
 
 	(void)arg;
 	inb(port);
-	asm volatile("inw %w0, %w1" : : "d"(port), "a"(0) : "memory");
+	asm volatile("inw %w0, %%ax" : : "d"(port) : "eax", "memory");
 	outb(port, 0x55);
 	asm volatile("outl %1, %w0" : : "d"(port), "a"(~0u) : "memory");
 	asm volatile("inl %w0, %%eax" : : "d"(port + 1) : "eax", "memory");
