@@ -162,7 +162,8 @@ static void start(struct disk *d)
 
 	set_reg(d, VIRTIO_MMIO_STATUS, driver);
 	set_reg(d, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
-	set_reg(d, VIRTIO_MMIO_DRIVER_FEATURES, 1u << (VIRTIO_F_VERSION_1 - 32));
+	set_reg(d, VIRTIO_MMIO_DRIVER_FEATURES,
+		1u << (VIRTIO_F_VERSION_1 - 32));
 	set_reg(d, VIRTIO_MMIO_STATUS, driver | VIRTIO_CONFIG_S_FEATURES_OK);
 	set_reg(d, VIRTIO_MMIO_QUEUE_NUM, QUEUE_SIZE);
 	set_reg(d, VIRTIO_MMIO_QUEUE_DESC_LOW, RINGS_GPA);
@@ -177,9 +178,8 @@ static void start(struct disk *d)
 static void add_desc(struct disk *d, uint64_t gpa, uint32_t len, uint16_t flags)
 {
 	assert_true(d->nr_desc < QUEUE_SIZE);
-	d->desc[d->nr_desc] = (struct vring_desc){
-		gpa, len, flags, (uint16_t)(d->nr_desc + 1)
-	};
+	d->desc[d->nr_desc] = (struct vring_desc){ gpa, len, flags,
+						   (uint16_t)(d->nr_desc + 1) };
 	d->nr_desc++;
 }
 
@@ -198,7 +198,8 @@ static void add_request(struct disk *d, uint32_t type, uint64_t sector,
 	if (type != VIRTIO_BLK_T_OUT)
 		flags |= VRING_DESC_F_WRITE;
 	assert_int_equal(mem_write(d->mem, HEADER_GPA + head * 16u, &header,
-				   sizeof(header)), 0);
+				   sizeof(header)),
+			 0);
 	assert_int_equal(mem_write(d->mem, STATUS_GPA + head, &unwritten, 1),
 			 0);
 	add_desc(d, HEADER_GPA + head * 16u, sizeof(header), VRING_DESC_F_NEXT);
@@ -237,6 +238,16 @@ static uint8_t status_of(struct disk *d, unsigned int head)
 
 	assert_int_equal(mem_read(d->mem, STATUS_GPA + head, &status, 1), 0);
 	return status;
+}
+
+static void expect_alive(struct disk *d)
+{
+	reset(d);
+	start(d);
+	add_request(d, VIRTIO_BLK_T_IN, 0, DATA_GPA, SECTOR, 1, 0);
+	publish(d);
+	wait_all(d);
+	assert_int_equal(status_of(d, 0), VIRTIO_BLK_S_OK);
 }
 
 static void what_is_written_is_read(void **state)
@@ -315,12 +326,7 @@ static void a_malformed_request_stops_the_device(void **state)
 		usleep(100);
 	assert_true(get_reg(d, VIRTIO_MMIO_STATUS) & needs_reset);
 	assert_int_equal(used_idx(d), 0);
-	reset(d);
-	start(d);
-	add_request(d, VIRTIO_BLK_T_IN, 0, DATA_GPA, SECTOR, 1, 0);
-	publish(d);
-	wait_all(d);
-	assert_int_equal(status_of(d, 0), VIRTIO_BLK_S_OK);
+	expect_alive(d);
 }
 
 static void a_reset_disk_leaves_the_queue_alone(void **state)
@@ -332,8 +338,8 @@ static void a_reset_disk_leaves_the_queue_alone(void **state)
 	for (round = 0; round < 20000; round++) {
 		reset(d);
 		add_request(d, VIRTIO_BLK_T_IN, 0, DATA_GPA, SECTOR, 1, 0);
-		add_request(d, VIRTIO_BLK_T_GET_ID, 0, DATA_GPA + SECTOR, 20,
-			    1, 0);
+		add_request(d, VIRTIO_BLK_T_GET_ID, 0, DATA_GPA + SECTOR, 20, 1,
+			    0);
 		d->avail->idx = d->avail_idx;
 		start(d);
 		if (round % 2)
@@ -344,12 +350,7 @@ static void a_reset_disk_leaves_the_queue_alone(void **state)
 			usleep(round % 50);
 		assert_int_equal(used_idx(d), idx);
 	}
-	reset(d);
-	start(d);
-	add_request(d, VIRTIO_BLK_T_IN, 0, DATA_GPA, SECTOR, 1, 0);
-	publish(d);
-	wait_all(d);
-	assert_int_equal(status_of(d, 0), VIRTIO_BLK_S_OK);
+	expect_alive(d);
 }
 
 static void a_request_of_the_size_offered_works(void **state)
@@ -381,8 +382,8 @@ static void the_identity_is_as_long_as_it_says(void **state)
 	struct disk *d = *state;
 
 	start(d);
-	add_request(d, VIRTIO_BLK_T_GET_ID, 0, DATA_GPA,
-		    VIRTIO_BLK_ID_BYTES, 1, 0);
+	add_request(d, VIRTIO_BLK_T_GET_ID, 0, DATA_GPA, VIRTIO_BLK_ID_BYTES, 1,
+		    0);
 	publish(d);
 	wait_all(d);
 	assert_int_equal(status_of(d, 0), VIRTIO_BLK_S_OK);
