@@ -57,9 +57,12 @@ for patch; do
 	(cd "$src" && ./scripts/checkpatch.pl --strict --no-summary --terse --show-types \
 		--ignore FILE_PATH_CHANGES --quiet -) <"$patch" || fail "$name: checkpatch"
 	for way in off on; do
-		set -- "$config/guest.config"
-		[ $way = off ] || set -- "$@" "$config/page-states.config"
-		"$tools/kernel-config" --partial "$src" "$dir/$way" "$@"
+		if [ $way = on ]; then
+			"$tools/kernel-config" --partial "$src" "$dir/on" \
+				"$config/guest.config" "$config/page-states.config"
+		else
+			"$tools/kernel-config" "$src" "$dir/off" "$config/guest.config"
+		fi
 		if ! "$tools/kernel-build" "$src" "$dir/$way" 2>"$dir/log"; then
 			cat "$dir/log" >&2
 			fail "$name: build, feature $way"
