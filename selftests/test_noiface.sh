@@ -32,6 +32,8 @@ diag "$bytes bytes verified in $(totals "$work/out" ms) ms"
 expect "files were verified" [ "$bytes" -gt 0 ]
 expect "without a wrong byte" [ "$(totals "$work/out" mismatches)" = 0 ]
 # Counters exist in a patched kernel and stay 0.
+expect "the kernel has the counters" \
+	[ "$(tr -d '\r' <"$work/out" | grep -c '^pgstate_')" -ge 5 ]
 expect "no page was ever volatile" \
 	sh -c '! tr -d "\r" <"$1" | grep -E "^(pgstate_|nr_volatile)" | grep -qv " 0$"' - "$work/out"
 expect "the kernel did not complain" \

@@ -22,6 +22,10 @@
 #define MAX_PROCS 16
 #define BUF_LEN (512u << 10)
 
+/* Small files are hot: every fourth file is followed by one of them again. */
+#define HOT_MAX_BYTES (1u << 20)
+#define HOT_EVERY 4u
+
 struct options {
 	const char *root, *manifest, *tmp;
 	unsigned int procs, secs, passes, anon_mib;
@@ -42,6 +46,7 @@ static const char *const kind_names[NR_KINDS] = {
 	[KIND_OWN_TRUNCATE] = "own_truncate",
 	[KIND_OWN_UNLINK] = "own_unlink",
 	[KIND_OWN_VERIFY] = "own_verify",
+	[KIND_HOT] = "hot",
 	[KIND_STANDING] = "standing",
 	[KIND_ANON] = "anon",
 };
@@ -70,6 +75,25 @@ static void shuffle(size_t *order, size_t nr, uint64_t seed)
 	}
 }
 
+static int hot_step(struct worker *w, const struct manifest *m)
+{
+	size_t from, i;
+
+	if (++w->since_hot < HOT_EVERY)
+		return 0;
+	w->since_hot = 0;
+	from = (rng_next(&w->rng) >> 16) % m->nr;
+	for (i = 0; i < m->nr; i++) {
+		const struct file *f = &m->files[(from + i) % m->nr];
+
+		if (f->size > HOT_MAX_BYTES)
+			continue;
+		count(w, KIND_HOT, 0);
+		return verify_file(w, f);
+	}
+	return 0;
+}
+
 static int one_pass(struct worker *w, const struct options *o,
 		    const struct manifest *m, const size_t *order,
 		    uint64_t end_ms)
@@ -84,6 +108,8 @@ static int one_pass(struct worker *w, const struct options *o,
 		if (ret < 0)
 			fprintf(stderr, "workload: %s: %s\n",
 				m->files[order[k]].path, strerror(-ret));
+		if (!ret)
+			ret = hot_step(w, m);
 		if (!ret)
 			ret = standing_step(w, m);
 		if (!ret)

@@ -40,6 +40,7 @@ enum kind {
 	KIND_OWN_TRUNCATE,
 	KIND_OWN_UNLINK,
 	KIND_OWN_VERIFY,
+	KIND_HOT,
 	KIND_STANDING,
 	KIND_ANON,
 	NR_KINDS,
@@ -74,6 +75,7 @@ struct worker {
 	uint64_t *anon;
 	uint64_t *stamps; /* of its pages */
 	size_t nr_anon;
+	unsigned int since_hot;
 };
 
 /** manifest_read() - 0 or negative errno */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "hyp/kvm/boot.h"
+#include "hyp/kvm/initrd.h"
 #include "hyp/kvm/layout.h"
 #include "hyp/kvm/mptable.h"
 #include "hyp/mem/mem.h"
@@ -117,6 +118,16 @@ static int load_initrd(const struct boot_image *img, struct mem *mem,
 	}
 	if (st.st_size == 0) {
 		err = why_set(why, 0, "initrd %s is empty", setup->initrd);
+		goto out;
+	}
+	err = initrd_check(fd, (uint64_t)st.st_size);
+	if (err) {
+		if (err == -EINVAL)
+			why_set(why, 0, "initrd %s is truncated or damaged",
+				setup->initrd);
+		else
+			why_set(why, err, "cannot read initrd %s",
+				setup->initrd);
 		goto out;
 	}
 	if (img->initrd_max < end - 1)

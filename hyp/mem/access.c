@@ -14,11 +14,35 @@
 #include "hyp/mem/state.h"
 #include "hyp/mem/uffd.h"
 
-int access_resident(struct mem *mem, uint64_t idx, bool pin,
+/*
+ * Mark @idx, which is charged, and what follows of the same kind and is wanted
+ * too, as far as there is room.  Caller holds the stripe.  Return: frames.
+ */
+static unsigned int __claim_run(struct mem *mem, uint64_t idx, uint64_t wanted)
+{
+	uint64_t end = idx - idx % FRAME_BLOCK + FRAME_BLOCK;
+	uint64_t first = idx;
+	unsigned int nr, i;
+
+	if (end > idx + fill_max(mem, idx))
+		end = idx + fill_max(mem, idx);
+	if (end > wanted)
+		end = wanted;
+	__fill_alike(mem, idx, &first, &end);
+	nr = (unsigned int)(end - idx);
+	if (nr > 1 && !limit_try_charge(mem, nr - 1))
+		nr = 1;
+	for (i = 0; i < nr; i++)
+		mem->frames[idx + i].busy = FRAME_FILL;
+	return nr;
+}
+
+int access_resident(struct mem *mem, uint64_t idx, uint64_t end, bool pin,
 		    _Atomic uint64_t *counter)
 {
 	struct frame *f = &mem->frames[idx];
 	bool charged = false;
+	unsigned int nr;
 	int err;
 
 	frame_lock(mem, idx);
@@ -47,13 +71,13 @@ int access_resident(struct mem *mem, uint64_t idx, bool pin,
 			frame_lock(mem, idx);
 			continue;
 		}
-		f->busy = FRAME_FILL;
+		nr = __claim_run(mem, idx, end);
 		frame_unlock(mem, idx);
-		err = fill_run(mem, idx, 1, idx);
+		err = fill_run(mem, idx, nr, idx);
 		if (err)
 			return err;
 		charged = false;
-		mem_count(counter, 1);
+		mem_count(counter, nr);
 		frame_lock(mem, idx);
 	}
 	frame_unlock(mem, idx);
@@ -98,7 +122,8 @@ int mem_get(struct mem *mem, uint64_t gpa, size_t len, void **hva)
 	if (err)
 		return err;
 	for (i = first; i <= last; i++) {
-		err = access_resident(mem, i, true, &mem->count.device_fills);
+		err = access_resident(mem, i, last + 1, true,
+				      &mem->count.device_fills);
 		if (err) {
 			unpin(mem, first, i);
 			return err;
@@ -170,7 +195,8 @@ enum mem_fault mem_fault(struct mem *mem, const void *addr, uint64_t *gpa)
 	if (idx >= mem->nr_frames)
 		return MEM_FAULT_FOREIGN;
 	*gpa = mem_gfn(mem, idx) << MEM_PAGE_SHIFT;
-	err = access_resident(mem, idx, false, &mem->count.fault_stale);
+	err = access_resident(mem, idx, idx + 1, false,
+			      &mem->count.fault_stale);
 	if (err == -EFAULT) {
 		mem_count(&mem->count.fault_discard, 1);
 		return MEM_FAULT_DISCARD;

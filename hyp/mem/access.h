@@ -9,16 +9,18 @@
 struct mem;
 
 /**
- * access_resident() - make one frame resident
+ * access_resident() - make a frame resident
  * @mem:     memory
  * @idx:     frame
+ * @end:     behind the last frame that is wanted next: what follows @idx up to
+ *	     here may be filled with it, but is not pinned
  * @pin:     and keep it so: one more pin
- * @counter: counts the frame if it had to be filled
+ * @counter: counts the frames that had to be filled
  *
  * Context: may sleep; no stripe held; not the pager's or reclaim's thread.
  * Return: 0; -EFAULT if it is discarded; -ECANCELED or the errno of a fill.
  */
-int access_resident(struct mem *mem, uint64_t idx, bool pin,
+int access_resident(struct mem *mem, uint64_t idx, uint64_t end, bool pin,
 		    _Atomic uint64_t *counter);
 
 #endif /* HYP_MEM_ACCESS_H */

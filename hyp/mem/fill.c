@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Making frames resident; rules in fill.h and frame.h. */
+#include <essa/abi.h>
+
 #include "hyp/mem/fill.h"
 #include "hyp/mem/priv.h"
 #include "hyp/mem/state.h"
@@ -7,6 +9,38 @@
 
 static const uint8_t zeros[FILL_MAX_ZERO * MEM_PAGE_SIZE]
 	__attribute__((aligned(MEM_PAGE_SIZE)));
+
+unsigned int fill_max(const struct mem *mem, uint64_t idx)
+{
+	return mem->frames[idx].content == FRAME_ZERO ? FILL_MAX_ZERO :
+							FILL_MAX_PRESERVED;
+}
+
+static bool is_alike(struct mem *mem, uint64_t idx, uint64_t other)
+{
+	const struct frame *f = &mem->frames[idx];
+	const struct frame *o = &mem->frames[other];
+
+	if (o->busy || o->poisoned || o->content != f->content)
+		return false;
+	if (state_usage(mem, state_read(mem, other)) != ESSA_STABLE)
+		return false;
+	return f->content == FRAME_ZERO ||
+	       o->slot - f->slot == (uint32_t)(other - idx);
+}
+
+void __fill_alike(struct mem *mem, uint64_t idx, uint64_t *first, uint64_t *end)
+{
+	uint64_t low = *first;
+	uint64_t high = *end;
+
+	*first = idx;
+	*end = idx + 1;
+	while (*first > low && is_alike(mem, idx, *first - 1))
+		(*first)--;
+	while (*end < high && is_alike(mem, idx, *end))
+		(*end)++;
+}
 
 static int read_and_copy(struct mem *mem, uint64_t idx, unsigned int nr,
 			 uint32_t slot)
@@ -18,12 +52,15 @@ static int read_and_copy(struct mem *mem, uint64_t idx, unsigned int nr,
 
 	err = swap_read(mem->swap, slot, buf, nr);
 	if (err) {
-		mem_fatal(mem, err, "cannot read the swap file back: check the disk and file system of the swap directory");
+		mem_fatal(
+			mem, err,
+			"cannot read the swap file back: check the disk and file system of the swap directory");
 		return err;
 	}
 	err = uffd_copy(mem->uffd, mem_hva(mem, idx), buf, len);
 	if (err)
-		mem_fatal(mem, err, "the host has no memory left to page the guest in");
+		mem_fatal(mem, err,
+			  "the host has no memory left to page the guest in");
 	return err;
 }
 
@@ -33,7 +70,8 @@ static int copy_zeros(struct mem *mem, uint64_t idx, unsigned int nr)
 			    (size_t)nr * MEM_PAGE_SIZE);
 
 	if (err)
-		mem_fatal(mem, err, "the host has no memory left for the guest");
+		mem_fatal(mem, err,
+			  "the host has no memory left for the guest");
 	return err;
 }
 

@@ -8,8 +8,23 @@
 struct mem;
 
 /* Frames that one fill may cover: fault-around, readahead. */
-#define FILL_MAX_ZERO		16u
-#define FILL_MAX_PRESERVED	8u
+#define FILL_MAX_ZERO 16u
+#define FILL_MAX_PRESERVED 8u
+
+/** fill_max() - frames that one fill_run() may cover, by what @idx has now */
+unsigned int fill_max(const struct mem *mem, uint64_t idx);
+
+/**
+ * __fill_alike() - which neighbours one fill_run() can bring along with a frame
+ * @mem:   memory; caller holds the stripe of @idx
+ * @idx:   frame that is to be filled
+ * @first: lower bound, then first frame of the run
+ * @end:   upper bound (not included) of the same block, then end of the run
+ *
+ * The caller charges them and marks them FRAME_FILL under the same lock.
+ */
+void __fill_alike(struct mem *mem, uint64_t idx, uint64_t *first,
+		  uint64_t *end);
 
 /**
  * fill_run() - make neighbouring frames resident and publish them

@@ -10,41 +10,10 @@
 #include <errno.h>
 #include <poll.h>
 
-#include <essa/abi.h>
-
 #include "hyp/mem/fill.h"
 #include "hyp/mem/pager.h"
 #include "hyp/mem/priv.h"
-#include "hyp/mem/state.h"
 #include "hyp/mem/uffd.h"
-
-/* May this frame be filled along with its neighbour at @idx? */
-static bool is_alike(struct mem *mem, uint64_t idx, uint64_t other)
-{
-	const struct frame *f = &mem->frames[idx];
-	const struct frame *o = &mem->frames[other];
-
-	if (o->busy || o->poisoned || o->content != f->content)
-		return false;
-	if (state_usage(mem, state_read(mem, other)) != ESSA_STABLE)
-		return false;
-	return f->content == FRAME_ZERO ||
-	       o->slot - f->slot == (uint32_t)(other - idx);
-}
-
-/* Widen [*first, *end) around @idx within its aligned group of @max frames. */
-static void widen(struct mem *mem, uint64_t idx, unsigned int max,
-		  uint64_t *first, uint64_t *end)
-{
-	uint64_t low = idx - idx % max;
-	uint64_t high = low + max < mem->nr_frames ? low + max :
-						     mem->nr_frames;
-
-	while (*first > low && is_alike(mem, idx, *first - 1))
-		(*first)--;
-	while (*end < high && is_alike(mem, idx, *end))
-		(*end)++;
-}
 
 /*
  * Mark @idx, which is charged, and what is cheap to fill with it.  Caller holds
@@ -54,11 +23,12 @@ static void __claim_run(struct mem *mem, uint64_t idx, uint64_t *first,
 			uint64_t *end)
 {
 	bool zero = mem->frames[idx].content == FRAME_ZERO;
+	unsigned int max = fill_max(mem, idx);
 	uint64_t i;
 
-	*first = idx;
-	*end = idx + 1;
-	widen(mem, idx, zero ? FILL_MAX_ZERO : FILL_MAX_PRESERVED, first, end);
+	*first = idx - idx % max;
+	*end = *first + max < mem->nr_frames ? *first + max : mem->nr_frames;
+	__fill_alike(mem, idx, first, end);
 	if (*end - *first > 1 &&
 	    !limit_try_spare(mem, *end - *first - 1, zero)) {
 		*first = idx;
@@ -94,8 +64,9 @@ static void resolve(struct mem *mem, uint64_t idx)
 			charged = true;
 			continue;
 		}
-		mem_count(f->content == FRAME_ZERO ? &mem->count.fault_zero :
-						     &mem->count.fault_preserved,
+		mem_count(f->content == FRAME_ZERO ?
+				  &mem->count.fault_zero :
+				  &mem->count.fault_preserved,
 			  1);
 		__claim_run(mem, idx, &first, &end);
 		frame_unlock(mem, idx);
@@ -112,8 +83,7 @@ static void drain(struct mem *mem)
 	uint64_t idx;
 
 	while (!mem_is_stopping(mem) && uffd_read(mem->uffd, &addr) == 1) {
-		idx = ((uintptr_t)addr - (uintptr_t)mem->ram) >>
-		      MEM_PAGE_SHIFT;
+		idx = ((uintptr_t)addr - (uintptr_t)mem->ram) >> MEM_PAGE_SHIFT;
 		/* Nobody touches the staging area while it has no pages. */
 		if (idx < mem->nr_frames)
 			resolve(mem, idx);

@@ -149,15 +149,17 @@ bool swap_is_full(struct swap *swap)
 	return full;
 }
 
-int swap_write(struct swap *swap, uint32_t slot, const void *src, uint32_t nr)
+/* All of it, or an error.  A short file has lost pages: never make zeros of them. */
+static int transfer(const struct swap *swap, uint32_t slot, char *p,
+		    uint32_t nr, bool out)
 {
 	off_t off = (off_t)slot * MEM_PAGE_SIZE;
 	size_t len = (size_t)nr * MEM_PAGE_SIZE;
-	const char *p = src;
 	ssize_t n;
 
 	while (len) {
-		n = pwrite(swap->fd, p, len, off);
+		n = out ? pwrite(swap->fd, p, len, off) :
+			  pread(swap->fd, p, len, off);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -169,23 +171,12 @@ int swap_write(struct swap *swap, uint32_t slot, const void *src, uint32_t nr)
 	return 0;
 }
 
+int swap_write(struct swap *swap, uint32_t slot, const void *src, uint32_t nr)
+{
+	return transfer(swap, slot, (char *)src, nr, true);
+}
+
 int swap_read(struct swap *swap, uint32_t slot, void *dst, uint32_t nr)
 {
-	off_t off = (off_t)slot * MEM_PAGE_SIZE;
-	size_t len = (size_t)nr * MEM_PAGE_SIZE;
-	char *p = dst;
-	ssize_t n;
-
-	while (len) {
-		n = pread(swap->fd, p, len, off);
-		if (n < 0 && errno == EINTR)
-			continue;
-		/* A short file has lost pages: never make zeros of them. */
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		p += n;
-		off += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return transfer(swap, slot, dst, nr, false);
 }
