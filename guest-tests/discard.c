@@ -197,8 +197,7 @@ static void test_access(unsigned long arg)
 	discard_refill = kind == FETCH ? refill_code : refill_data;
 	discards[0] = (struct discard){ 0 };
 
-	expect(page_volatile(target), "state %x", essa_state(gfn_of(target)));
-	expect_eq(page_discard(target), 0);
+	page_lose(target);
 	expect(essa_is_discarded(essa_state(gfn_of(target))), "state %x",
 	       essa_state(gfn_of(target)));
 
@@ -252,8 +251,7 @@ static void test_scribbled_info(unsigned long arg)
 	page_fill(target, SALT);
 	discard_refill = refill_data;
 	discards[0] = (struct discard){ 0 };
-	expect(page_volatile(target), "state %x", essa_state(gfn_of(target)));
-	expect_eq(page_discard(target), 0);
+	page_lose(target);
 	for (i = 0; i < sizeof(struct essa_vcpu_info) / 8; i++)
 		info[i] = ~0ull;
 	ret = access_read(target + WORD);
@@ -286,10 +284,7 @@ static const struct test tests[] = {
 
 _Noreturn void guest_main(void)
 {
-	if (!essa_discover())
-		skip_all("no page-hinting interface");
-	if (!(essa.features & ESSA_FEAT_TEST))
-		skip_all("no test hooks: hyp run --test-hooks");
+	essa_need(true);
 	if (essa_enable())
 		bail_out("ESSA_CMD_ENABLE failed");
 	test_run(tests, ARRAY_SIZE(tests));

@@ -8,19 +8,13 @@
 
 #define ROUNDS 64
 
-static void refill_nothing(uint64_t gpa)
-{
-	(void)gpa;
-}
-
 _Noreturn void guest_main(void)
 {
 	struct rng rng = { 0xfeedface };
 	unsigned int round;
 	uint64_t i;
 
-	if (!essa_discover())
-		skip_all("no page-hinting interface");
+	essa_need(false);
 	if (essa_enable())
 		bail_out("ESSA_CMD_ENABLE failed");
 	discard_refill = refill_nothing;

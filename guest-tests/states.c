@@ -226,8 +226,7 @@ static void test_if_kept(unsigned long arg)
 	expect_eq(essa_state(gfn), ESSA_STABLE | ESSA_RESIDENT);
 	expect_eq(page_check(page, SALT), -1);
 
-	expect(page_volatile(page), "state %x", essa_state(gfn));
-	expect_eq(page_discard(page), 0);
+	page_lose(page);
 	expect_eq(essa_op(gfn, ESSA_OP_SET_STABLE_IF_KEPT), discarded);
 	expect_eq(essa_state(gfn), discarded);
 	ret = essa_cmd(ESSA_OP_SET_STABLE_IF_KEPT, gfn, 1);
@@ -269,11 +268,6 @@ static void test_batch(unsigned long arg)
 	expect_eq(RET_COUNT(ret), NR_PAGES);
 	for (i = 0; i < NR_PAGES - 1; i++)
 		expect_eq(page_check(scratch_page(i), SALT), -1);
-}
-
-static void refill_nothing(uint64_t gpa)
-{
-	(void)gpa;
 }
 
 /* One random step on twins: @a in place, @b through the slow path. */
@@ -382,9 +376,6 @@ static const struct test tests[] = {
 
 _Noreturn void guest_main(void)
 {
-	if (!essa_discover())
-		skip_all("no page-hinting interface");
-	if (!(essa.features & ESSA_FEAT_TEST))
-		skip_all("no test hooks: hyp run --test-hooks");
+	essa_need(true);
 	test_run(tests, ARRAY_SIZE(tests));
 }

@@ -213,8 +213,7 @@ static const struct test tests[] = {
 
 _Noreturn void guest_main(void)
 {
-	if (!essa_discover())
-		skip_all("no page-hinting interface");
+	essa_need(false);
 	if (essa_enable())
 		bail_out("ESSA_CMD_ENABLE failed");
 	discard_refill = refill;

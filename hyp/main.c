@@ -5,7 +5,7 @@
 #include "hyp/config.h"
 #include "hyp/sandbox.h"
 #include "hyp/util.h"
-#include "hyp/vm.h"
+#include "hyp/vm/vm.h"
 
 int main(int argc, char **argv)
 {

@@ -12,61 +12,88 @@ struct field {
 	size_t offset;
 };
 
-#define MEM_FIELD(f)	{ "mem_" #f, offsetof(struct stats, mem.f) }
-#define DISK_FIELD(f)	{ "disk_" #f, offsetof(struct stats, disk.f) }
+#define FIELD(name, f)	{ name, offsetof(struct stats, f) }
+#define MEM_FIELD(f)	FIELD("mem_" #f, mem.f)
+#define DISK_FIELD(f)	FIELD("disk_" #f, disk.f)
 
 /* Every field of the two structures, once. */
 static const struct field summary_fields[] = {
-	{ "wall_ms", offsetof(struct stats, ms) },
-	MEM_FIELD(frames), MEM_FIELD(resident), MEM_FIELD(resident_peak),
-	MEM_FIELD(preserved), MEM_FIELD(limit), MEM_FIELD(discarded_unused),
-	MEM_FIELD(discarded_volatile), MEM_FIELD(discard_lost),
-	MEM_FIELD(swapped_out), MEM_FIELD(swapped_in),
-	MEM_FIELD(swap_out_bytes), MEM_FIELD(swap_in_bytes),
-	MEM_FIELD(fault_zero), MEM_FIELD(fault_preserved),
-	MEM_FIELD(fault_stale), MEM_FIELD(fault_discard),
-	MEM_FIELD(device_fills), MEM_FIELD(release_batches),
-	MEM_FIELD(busy_waits), MEM_FIELD(scans),
-	DISK_FIELD(reads), DISK_FIELD(writes), DISK_FIELD(flushes),
-	DISK_FIELD(errors), DISK_FIELD(read_bytes), DISK_FIELD(write_bytes),
+	FIELD("wall_ms", ms),
+	MEM_FIELD(frames),
+	MEM_FIELD(resident),
+	MEM_FIELD(resident_peak),
+	MEM_FIELD(preserved),
+	MEM_FIELD(limit),
+	MEM_FIELD(discarded_unused),
+	MEM_FIELD(discarded_volatile),
+	MEM_FIELD(discard_lost),
+	MEM_FIELD(swapped_out),
+	MEM_FIELD(swapped_in),
+	MEM_FIELD(swap_out_bytes),
+	MEM_FIELD(swap_in_bytes),
+	MEM_FIELD(fault_zero),
+	MEM_FIELD(fault_preserved),
+	MEM_FIELD(fault_stale),
+	MEM_FIELD(fault_discard),
+	MEM_FIELD(device_fills),
+	MEM_FIELD(release_batches),
+	MEM_FIELD(busy_waits),
+	MEM_FIELD(scans),
+	DISK_FIELD(reads),
+	DISK_FIELD(writes),
+	DISK_FIELD(flushes),
+	DISK_FIELD(errors),
+	DISK_FIELD(read_bytes),
+	DISK_FIELD(write_bytes),
 };
 
-/* The header below has the same order. */
-static const size_t csv_fields[] = {
-	offsetof(struct stats, mem.resident),
-	offsetof(struct stats, mem.preserved),
-	offsetof(struct stats, mem.limit),
-	offsetof(struct stats, mem.discarded_unused),
-	offsetof(struct stats, mem.discarded_volatile),
-	offsetof(struct stats, mem.fault_discard),
-	offsetof(struct stats, mem.swapped_out),
-	offsetof(struct stats, mem.swapped_in),
-	offsetof(struct stats, disk.read_bytes),
-	offsetof(struct stats, disk.write_bytes),
-	offsetof(struct stats, mem.swap_in_bytes),
-	offsetof(struct stats, mem.swap_out_bytes),
+static const struct field csv_fields[] = {
+	FIELD("resident", mem.resident),
+	FIELD("preserved", mem.preserved),
+	FIELD("limit", mem.limit),
+	FIELD("discarded_unused", mem.discarded_unused),
+	FIELD("discarded_volatile", mem.discarded_volatile),
+	FIELD("discard_faults", mem.fault_discard),
+	FIELD("swapped_out", mem.swapped_out),
+	FIELD("swapped_in", mem.swapped_in),
+	FIELD("disk_read_bytes", disk.read_bytes),
+	FIELD("disk_write_bytes", disk.write_bytes),
+	FIELD("swap_in_bytes", mem.swap_in_bytes),
+	FIELD("swap_out_bytes", mem.swap_out_bytes),
 };
 
-static const char csv_header[] =
-	"ms,Sr,Sp,Sz,Ur,Up,Uz,Vr,Vp,Vz,Pr,Pp,Pz,"
-	"resident,preserved,limit,discarded_unused,discarded_volatile,"
-	"discard_faults,swapped_out,swapped_in,disk_read_bytes,"
-	"disk_write_bytes,swap_in_bytes,swap_out_bytes";
+/* Columns of struct mem_dist, in the order of its array. */
+static const char *const dist_names[4][3] = {
+	{ "Sr", "Sp", "Sz" },
+	{ "Ur", "Up", "Uz" },
+	{ "Vr", "Vp", "Vz" },
+	{ "Pr", "Pp", "Pz" },
+};
 
-static uint64_t value(const struct stats *s, size_t offset)
+static uint64_t value(const struct stats *s, const struct field *field)
 {
-	return *(const uint64_t *)((const char *)s + offset);
+	return *(const uint64_t *)((const char *)s + field->offset);
+}
+
+static int finish(FILE *file)
+{
+	return fflush(file) || ferror(file) ? -EIO : 0;
 }
 
 int stats_csv_header(FILE *file)
 {
-	unsigned int i;
+	unsigned int usage, content, i;
 
-	fputs(csv_header, file);
+	fputs("ms", file);
+	for (usage = 0; usage < 4; usage++)
+		for (content = 0; content < 3; content++)
+			fprintf(file, ",%s", dist_names[usage][content]);
+	for (i = 0; i < ARRAY_SIZE(csv_fields); i++)
+		fprintf(file, ",%s", csv_fields[i].name);
 	for (i = 0; i < VCPU_NR_COUNTS; i++)
 		fprintf(file, ",%s", vcpu_count_names[i]);
 	fputc('\n', file);
-	return fflush(file) || ferror(file) ? -EIO : 0;
+	return finish(file);
 }
 
 int stats_csv_line(FILE *file, const struct stats *s)
@@ -78,34 +105,36 @@ int stats_csv_line(FILE *file, const struct stats *s)
 		for (content = 0; content < 3; content++)
 			fprintf(file, ",%" PRIu64, s->dist.n[usage][content]);
 	for (i = 0; i < ARRAY_SIZE(csv_fields); i++)
-		fprintf(file, ",%" PRIu64, value(s, csv_fields[i]));
+		fprintf(file, ",%" PRIu64, value(s, &csv_fields[i]));
 	for (i = 0; i < VCPU_NR_COUNTS; i++)
 		fprintf(file, ",%" PRIu64, s->counts[i]);
 	fputc('\n', file);
-	return fflush(file) || ferror(file) ? -EIO : 0;
+	return finish(file);
+}
+
+static void print_pair(FILE *file, const char *prefix, const char *name,
+		       uint64_t value)
+{
+	fprintf(file, "%s%s %" PRIu64 "\n", prefix, name, value);
 }
 
 int stats_summary(FILE *file, const struct stats *s, int exit_code)
 {
-	static const char usages[] = "SUVP", contents[] = "rpz";
 	unsigned int usage, content, i;
 
 	fprintf(file, "exit_code %d\n", exit_code);
 	for (i = 0; i < ARRAY_SIZE(summary_fields); i++)
-		fprintf(file, "%s %" PRIu64 "\n", summary_fields[i].name,
-			value(s, summary_fields[i].offset));
+		print_pair(file, "", summary_fields[i].name,
+			   value(s, &summary_fields[i]));
 	for (i = 0; i < VCPU_NR_COUNTS; i++)
-		fprintf(file, "%s %" PRIu64 "\n", vcpu_count_names[i],
-			s->counts[i]);
+		print_pair(file, "", vcpu_count_names[i], s->counts[i]);
 	for (i = 0; i < KVMSTATS_NR; i++)
-		fprintf(file, "kvm_%s %" PRIu64 "\n", kvmstats_names[i],
-			s->kvm[i]);
+		print_pair(file, "kvm_", kvmstats_names[i], s->kvm[i]);
 	for (usage = 0; usage < 4; usage++)
 		for (content = 0; content < 3; content++)
-			fprintf(file, "frames_%c%c %" PRIu64 "\n",
-				usages[usage], contents[content],
-				s->dist.n[usage][content]);
-	return fflush(file) || ferror(file) ? -EIO : 0;
+			print_pair(file, "frames_", dist_names[usage][content],
+				   s->dist.n[usage][content]);
+	return finish(file);
 }
 
 void stats_print(const struct stats *s)
@@ -115,8 +144,8 @@ void stats_print(const struct stats *s)
 	unsigned int i;
 
 	log_line("%" PRIu64 " ms: resident %" PRIu64 " of limit %" PRIu64
-		 " frames, preserved %" PRIu64, s->ms, s->mem.resident,
-		 s->mem.limit, s->mem.preserved);
+		 " frames, preserved %" PRIu64,
+		 s->ms, s->mem.resident, s->mem.limit, s->mem.preserved);
 	log_line("%-10s %10s %10s %10s", "", "resident", "preserved", "zero");
 	for (i = 0; i < 4; i++)
 		log_line("%-10s %10" PRIu64 " %10" PRIu64 " %10" PRIu64,
@@ -124,9 +153,10 @@ void stats_print(const struct stats *s)
 			 s->dist.n[i][2]);
 	log_line("discarded %" PRIu64 " unused, %" PRIu64
 		 " volatile; discard faults %" PRIu64 "; swapped out %" PRIu64
-		 ", in %" PRIu64, s->mem.discarded_unused,
-		 s->mem.discarded_volatile, s->counts[VCPU_INJECTED],
-		 s->mem.swapped_out, s->mem.swapped_in);
+		 ", in %" PRIu64,
+		 s->mem.discarded_unused, s->mem.discarded_volatile,
+		 s->counts[VCPU_INJECTED], s->mem.swapped_out,
+		 s->mem.swapped_in);
 	for (i = 0; i < VCPU_NR_COUNTS; i++)
 		log_line("%s %" PRIu64, vcpu_count_names[i], s->counts[i]);
 }

@@ -28,6 +28,13 @@ refuse 'full swap file' run --kernel "$hog" --mem 64M --limit 24M --swap-size 4M
 expect 'and the line says so' grep -qi swap "$work/err"
 refuse 'no swap' run --kernel "$hog" --mem 64M --limit 24M --swap none --timeout 40
 
+# Room for the header, none for the last line.
+BADINPUT_AS='prlimit --fsize=350'
+refuse 'statistics that cannot be finished' run --kernel "$GUESTS/states.elf" --mem 64M \
+	--swap none --stats "$work/stats" --stats-ms 3600000
+expect 'and the line names the file' grep -q "$work/stats" "$work/err"
+BADINPUT_AS=
+
 # The guest dies of this; hyp says how, leaves nothing and is not killed.
 run_bad run --kernel "$GUESTS/scribble.elf" --mem 64M --storm --timeout 20
 case $code in

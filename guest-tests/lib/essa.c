@@ -6,7 +6,7 @@ struct essa essa;
 struct discard discards[MAX_CPUS];
 void (*discard_refill)(uint64_t gpa);
 
-bool essa_discover(void)
+static bool discover(void)
 {
 	struct cpuid c = cpuid(ESSA_CPUID_BASE);
 
@@ -26,6 +26,14 @@ bool essa_discover(void)
 	essa.nr_frames = (uint64_t)c.edx << 32 | c.ecx;
 	essa.table = (void *)(uintptr_t)((uint64_t)c.ebx << 32 | c.eax);
 	return true;
+}
+
+void essa_need(bool test_hooks)
+{
+	if (!discover())
+		skip_all("no page-hinting interface");
+	if (test_hooks && !(essa.features & ESSA_FEAT_TEST))
+		skip_all("no test hooks: hyp run --test-hooks");
 }
 
 int32_t essa_cmd(uint64_t cmd, uint64_t gfn, uint64_t nr)
@@ -78,6 +86,11 @@ volatile struct essa_vcpu_info *essa_info(void)
 {
 	return (void *)((uintptr_t)essa.info +
 			(uintptr_t)cpu_index() * essa.info_stride);
+}
+
+void refill_nothing(uint64_t gpa)
+{
+	(void)gpa;
 }
 
 void essa_handle_fault(struct trap *t)

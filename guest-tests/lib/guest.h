@@ -13,6 +13,7 @@
 
 #include <essa/step.h>
 
+#include "guest-tests/lib/random.h"
 #include "guest-tests/lib/x86.h"
 
 #define PAGE_SIZE	4096u
@@ -73,8 +74,8 @@ struct essa {
 };
 extern struct essa essa;
 
-/** essa_discover() - fill in @essa. Return: false if there is no interface */
-bool essa_discover(void);
+/** essa_need() - fill in @essa; skip_all() if there is no such interface */
+void essa_need(bool test_hooks);
 /** essa_cmd() - slow path. Return: EAX */
 int32_t essa_cmd(uint64_t cmd, uint64_t gfn, uint64_t nr);
 /** essa_enable() - use Unused and Volatile. Return: 0 or a negative errno */
@@ -104,6 +105,9 @@ extern struct discard discards[MAX_CPUS];
  */
 extern void (*discard_refill)(uint64_t gpa);
 
+/** refill_nothing() - for discard_refill: the page stays empty */
+void refill_nothing(uint64_t gpa);
+
 /** essa_handle_fault() - vector 20: record, make Stable, refill, retry */
 void essa_handle_fault(struct trap *t);
 
@@ -125,21 +129,10 @@ void page_fill_code(uint64_t *page);
 bool page_volatile(const void *page);
 /** page_discard() - have the host discard it. Return: 0 or negative errno */
 int32_t page_discard(const void *page);
+/** page_lose() - make it Volatile and have it discarded, or the test fails */
+void page_lose(const void *page);
 /** page_stable_empty() - from any state to Stable, without content */
 void page_stable_empty(const void *page);
-
-/** struct rng - xorshift64*; the state must not be 0 */
-struct rng {
-	uint64_t s;
-};
-
-static inline uint64_t rng_next(struct rng *r)
-{
-	r->s ^= r->s >> 12;
-	r->s ^= r->s << 25;
-	r->s ^= r->s >> 27;
-	return r->s * 0x2545f4914f6cdd1dull;
-}
 
 /* smp.c */
 /** smp_start() - run @fn on CPU @cpu. Return: false if it does not come up */

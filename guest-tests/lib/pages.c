@@ -96,6 +96,12 @@ int32_t page_discard(const void *page)
 	return err;
 }
 
+void page_lose(const void *page)
+{
+	expect(page_volatile(page), "state %x", essa_state(gfn_of(page)));
+	expect_eq(page_discard(page), 0);
+}
+
 void page_stable_empty(const void *page)
 {
 	essa_op(gfn_of(page), ESSA_OP_SET_UNUSED);

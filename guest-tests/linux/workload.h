@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guest-tests/lib/random.h"
+
 #define WL_PAGE 4096u
 
 /** struct file - one line of the manifest */
@@ -50,19 +52,6 @@ struct totals {
 	_Atomic uint64_t kind[NR_KINDS];
 	_Atomic bool stop;
 };
-
-/** struct rng - xorshift64*; the state must not be 0 */
-struct rng {
-	uint64_t s;
-};
-
-static inline uint64_t rng_next(struct rng *r)
-{
-	r->s ^= r->s >> 12;
-	r->s ^= r->s << 25;
-	r->s ^= r->s >> 27;
-	return r->s * 0x2545f4914f6cdd1dull;
-}
 
 #define NR_STANDING 12
 

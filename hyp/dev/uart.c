@@ -14,6 +14,8 @@
 /* Powers of two.  Linux prints bursts of some KiB while it boots. */
 #define TX_SIZE		16384u
 #define RX_SIZE		256u
+/* A driver that finds the transmitter empty sends this much without looking. */
+#define FIFO_SIZE	16u
 
 struct uart {
 	pthread_mutex_t lock;
@@ -51,6 +53,11 @@ void uart_destroy(struct uart *uart)
 static bool rx_ready(const struct uart *u)
 {
 	return u->rx_head != u->rx_tail;
+}
+
+static bool tx_ready(const struct uart *u)
+{
+	return TX_SIZE - (u->tx_head - u->tx_tail) >= FIFO_SIZE;
 }
 
 static uint8_t pending_interrupt(const struct uart *u)
@@ -102,7 +109,8 @@ static void __transmit(struct uart *u, uint8_t byte)
 		else if (used == TX_SIZE / 2)
 			u->ops->output(u->ctx, true);
 	}
-	u->thr_pending = true;
+	/* If not, uart_take_output() makes up for it. */
+	u->thr_pending = tx_ready(u);
 }
 
 static uint8_t __read_data(struct uart *u)
@@ -121,7 +129,7 @@ static uint8_t __read_lsr(const struct uart *u)
 {
 	uint8_t lsr = rx_ready(u) ? UART_LSR_DR : 0;
 
-	if (u->tx_head - u->tx_tail < TX_SIZE)
+	if (tx_ready(u))
 		lsr |= UART_LSR_THRE | UART_LSR_TEMT;
 	return lsr;
 }
@@ -197,7 +205,7 @@ static void __write_reg(struct uart *u, uint64_t reg, uint8_t value)
 		}
 		/* Enabling the interrupt reports an empty transmitter at once. */
 		if ((value & ~u->ier) & UART_IER_THRI)
-			u->thr_pending = true;
+			u->thr_pending = tx_ready(u);
 		u->ier = value & 0x0f;
 		break;
 	case UART_FCR:
@@ -270,10 +278,16 @@ void uart_receive(struct uart *uart, const uint8_t *data, size_t len)
 size_t uart_take_output(struct uart *uart, uint8_t *buf, size_t size)
 {
 	size_t n = 0;
+	bool was_ready;
 
 	pthread_mutex_lock(&uart->lock);
+	was_ready = tx_ready(uart);
 	while (n < size && uart->tx_tail != uart->tx_head)
 		buf[n++] = uart->tx[uart->tx_tail++ % TX_SIZE];
+	if (!was_ready && tx_ready(uart)) {
+		uart->thr_pending = true;
+		__update_irq(uart);
+	}
 	pthread_mutex_unlock(&uart->lock);
 	return n;
 }

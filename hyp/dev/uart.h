@@ -18,7 +18,8 @@ struct uart; /* opaque */
 
 /**
  * struct uart_ops - what a UART asks for; called with its lock held, from any
- * vCPU thread or the caller of uart_receive(); must not call back
+ * vCPU thread or the caller of uart_receive() or uart_take_output(); must not
+ * call back
  */
 struct uart_ops {
 	void (*irq)(void *ctx, bool level);

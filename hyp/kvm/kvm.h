@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * /dev/kvm and the VM file descriptor.  The only caller of KVM's system and
- * VM ioctls; vcpu.c does those of a vCPU.  Everything but kvm_irq_line() is
- * for set-up, by one thread.
+ * VM ioctls; vcpu*.c and fault.c do those of a vCPU.  Everything but
+ * kvm_irq_line() is for set-up, by one thread.
  */
 #ifndef HYP_KVM_KVM_H
 #define HYP_KVM_KVM_H

@@ -15,7 +15,6 @@
 #define LAYOUT_CMDLINE_MAX	0x01000ull
 #define LAYOUT_LOW_END		0x9fc00ull	/* end of conventional memory */
 #define LAYOUT_MPTABLE		0xf0000ull	/* where Linux looks for it */
-#define LAYOUT_MPTABLE_MAX	0x10000ull
 #define LAYOUT_HIGH_START	0x100000ull
 
 #define LAYOUT_RAM_HOLE		0xc0000000ull

@@ -101,7 +101,8 @@ static uint8_t checksum(const void *buf, size_t len)
 
 static void put_interrupts(struct writer *w, uint8_t ioapic)
 {
-	struct mp_interrupt e = { .type = MP_INTERRUPT, .dst_apic = ioapic };
+	struct mp_interrupt e = { .type = MP_INTERRUPT, .kind = MP_INT,
+				  .dst_apic = ioapic };
 	unsigned int irq;
 
 	for (irq = 0; irq < ISA_IRQS; irq++) {

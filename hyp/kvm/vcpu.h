@@ -44,7 +44,7 @@ struct vcpu_env {
 	struct essa_vcpu_info *info;	/* array, LAYOUT_INFO_STRIDE apart */
 	bool hints;
 	bool test_hooks;
-	bool inject_interrupt;		/* SVM: see vcpu.c */
+	bool inject_interrupt;		/* SVM: see fault.c */
 	/* Held by the creator until all threads exist and are confined. */
 	pthread_mutex_t *gate;
 	/* The VM is to stop; @code is hyp's exit code.  Any thread. */

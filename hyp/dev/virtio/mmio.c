@@ -117,8 +117,6 @@ err_put:
 /* Called with the lock held; drops it while the device finishes. */
 static void __reset(struct virtio_mmio *v)
 {
-	if (v->resetting)
-		return;
 	if (v->started) {
 		/*
 		 * Other vCPUs see the old status and their writes are ignored

@@ -73,8 +73,11 @@ static int copy_chain(const struct vq *vq, struct vq_chain *chain)
 
 int vq_pop(struct vq *vq, struct vq_chain *chain)
 {
-	/* Acquire: pairs with the guest's barrier between ring and index. */
-	uint16_t avail = __atomic_load_n(&vq->avail->idx, __ATOMIC_ACQUIRE);
+	/*
+	 * Pairs with the guest's barrier between ring and index, and comes
+	 * behind the store of vq_want_notify().
+	 */
+	uint16_t avail = __atomic_load_n(&vq->avail->idx, __ATOMIC_SEQ_CST);
 	uint16_t pending = (uint16_t)(avail - vq->next_avail);
 	int err;
 
@@ -100,21 +103,19 @@ bool vq_push(struct vq *vq, uint16_t head, uint32_t written)
 	__atomic_store_n(&elem->id, head, __ATOMIC_RELAXED);
 	__atomic_store_n(&elem->len, written, __ATOMIC_RELAXED);
 	vq->next_used++;
-	/* Release: pairs with the guest's barrier between index and ring. */
-	__atomic_store_n(&vq->used->idx, vq->next_used, __ATOMIC_RELEASE);
 	/*
-	 * Store of the index before load of the flags; the guest stores its
-	 * flags, then looks at the index.  One of the two sees the other.
+	 * Pairs with the guest's barrier between index and ring.  And store of
+	 * the index before load of the flags; the guest stores its flags, then
+	 * looks at the index.  One of the two sees the other.
 	 */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return !(__atomic_load_n(&vq->avail->flags, __ATOMIC_RELAXED) &
+	__atomic_store_n(&vq->used->idx, vq->next_used, __ATOMIC_SEQ_CST);
+	return !(__atomic_load_n(&vq->avail->flags, __ATOMIC_SEQ_CST) &
 		 VRING_AVAIL_F_NO_INTERRUPT);
 }
 
 void vq_want_notify(struct vq *vq, bool on)
 {
-	__atomic_store_n(&vq->used->flags, on ? 0 : VRING_USED_F_NO_NOTIFY,
-			 __ATOMIC_RELAXED);
 	/* Pairs with the guest's barrier between index and this flag. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&vq->used->flags, on ? 0 : VRING_USED_F_NO_NOTIFY,
+			 __ATOMIC_SEQ_CST);
 }

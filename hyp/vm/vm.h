@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* One virtual machine: owns memory, vCPUs, devices and the event loop. */
-#ifndef HYP_VM_H
-#define HYP_VM_H
+#ifndef HYP_VM_VM_H
+#define HYP_VM_VM_H
 
 #include "hyp/config.h"
 #include "hyp/util.h"
@@ -31,4 +31,4 @@ int vm_run(struct vm *vm, struct why *why);
 /** vm_destroy() - free everything; accepts NULL */
 void vm_destroy(struct vm *vm);
 
-#endif /* HYP_VM_H */
+#endif /* HYP_VM_VM_H */

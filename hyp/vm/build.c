@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* From a configuration to a machine with a guest in it; no guest code runs. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "hyp/kvm/boot.h"
+#include "hyp/kvm/cpuid.h"
+#include "hyp/kvm/layout.h"
+#include "hyp/vm/priv.h"
+
+/* Where Linux tells the firmware how to start again, and what it writes. */
+#define RESET_FLAG_GPA		0x472
+#define RESET_FLAG_WARM		0x1234
+
+static void on_mem_fatal(void *ctx, int err, const char *what)
+{
+	char line[300];
+
+	snprintf(line, sizeof(line), "%s: %s", what, strerror(-err));
+	vm_stop(ctx, EXIT_HYP_FAILED, line);
+}
+
+static int create_mem(struct vm *vm, struct why *why)
+{
+	const struct config *cfg = vm->cfg;
+	struct mem_config mc = {
+		.size_bytes = cfg->mem_bytes,
+		.limit_bytes = cfg->limit_bytes,
+		.swap_dir = cfg->swap_dir,
+		.swap_bytes = cfg->swap_bytes,
+		.hinting = cfg->hints,
+		.storm = cfg->storm,
+		.fatal = on_mem_fatal,
+		.fatal_ctx = vm,
+	};
+	const char *text = NULL;
+	int err;
+
+	err = mem_create(&vm->mem, &mc, &text);
+	if (err)
+		return why_set(why, err, "%s",
+			       text ? text : "cannot set up guest memory");
+	err = mem_start(vm->mem);
+	if (err)
+		return why_set(why, err, "cannot start the memory threads");
+	vm->mem_started = true;
+	return 0;
+}
+
+static int map_mem(struct vm *vm, struct cpuid_hints *hints, struct why *why)
+{
+	const struct mem_region *regions;
+	unsigned int i, nr = mem_regions(vm->mem, &regions);
+	size_t table_bytes;
+	void *table;
+	int err = 0;
+
+	for (i = 0; !err && i < nr; i++)
+		err = kvm_map(vm->kvm, regions[i].gpa, regions[i].size_bytes,
+			      regions[i].hva);
+	if (err || !vm->cfg->hints)
+		goto out;
+	table = mem_table(vm->mem, &table_bytes, &hints->nr_frames);
+	vm->info_bytes = ((size_t)vm->cfg->cpus * LAYOUT_INFO_STRIDE +
+			  MEM_PAGE_SIZE - 1) &
+			 ~(size_t)(MEM_PAGE_SIZE - 1);
+	vm->info = mmap(NULL, vm->info_bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (vm->info == MAP_FAILED) {
+		vm->info = NULL;
+		err = -errno;
+		goto out;
+	}
+	hints->offered = true;
+	hints->test_hooks = vm->cfg->test_hooks;
+	hints->table_gpa = LAYOUT_ESSA_TABLE;
+	hints->info_gpa = LAYOUT_ESSA_TABLE + table_bytes;
+	vm->info_gpa = hints->info_gpa;
+	err = kvm_map(vm->kvm, hints->table_gpa, table_bytes, table);
+	if (!err)
+		err = kvm_map(vm->kvm, hints->info_gpa, vm->info_bytes,
+			      vm->info);
+out:
+	return err ? why_set(why, err, "cannot map guest memory") : 0;
+}
+
+static void on_guest_exit(void *ctx, unsigned int code)
+{
+	vm_stop(ctx, code > 99 ? 99 : (int)code, NULL);
+}
+
+/*
+ * hyp's part of the command line asks a panicking Linux for a warm reboot and
+ * leaves others cold: the flag tells them apart.
+ */
+static void on_guest_reset(void *ctx)
+{
+	struct vm *vm = ctx;
+	uint16_t flag;
+
+	if (!mem_read(vm->mem, RESET_FLAG_GPA, &flag, sizeof(flag)) &&
+	    flag == RESET_FLAG_WARM)
+		vm_stop(vm, EXIT_GUEST_CRASHED, "guest panicked");
+	else
+		vm_stop(vm, 0, NULL);
+}
+
+static const struct legacy_ops legacy_ops = { on_guest_reset, on_guest_exit };
+
+static void virtio_irq(void *ctx, unsigned int irq, bool level)
+{
+	kvm_irq_line(ctx, irq, level);
+}
+
+static int create_devices(struct vm *vm, struct why *why)
+{
+	unsigned int i;
+	int err;
+
+	err = console_create(&vm->console, vm->loop, vm->kvm);
+	if (!err)
+		err = bus_add(&vm->pio, LAYOUT_UART_PORT, UART_PORTS,
+			      &uart_bus_ops, console_uart(vm->console));
+	if (!err)
+		err = legacy_attach(&vm->legacy, &vm->pio, &legacy_ops, vm);
+	for (i = 0; !err && i < vm->cfg->nr_disks; i++) {
+		struct virtio_irq irq = { virtio_irq, vm->kvm,
+					  LAYOUT_VIRTIO_IRQ + i };
+
+		err = blk_create(&vm->disks[i], vm->cfg->disks[i].path,
+				 vm->cfg->disks[i].read_only, vm->mem, &irq,
+				 why);
+		if (!err)
+			err = bus_add(
+				&vm->mmio,
+				LAYOUT_VIRTIO_BASE + i * LAYOUT_VIRTIO_STRIDE,
+				LAYOUT_VIRTIO_STRIDE, &virtio_mmio_bus_ops,
+				blk_transport(vm->disks[i]));
+	}
+	bus_seal(&vm->pio);
+	bus_seal(&vm->mmio);
+	return err ? why_set(why, err, "cannot create the devices") : 0;
+}
+
+static int create_vcpus(struct vm *vm, const struct cpuid_hints *hints,
+			struct why *why)
+{
+	struct kvm_cpuid2 *supported, *cpuid;
+	unsigned int i;
+	int err;
+
+	if (vm->cfg->cpus > vm->kvm->max_vcpus)
+		return why_set(why, 0, "--cpus: this KVM has at most %u",
+			       vm->kvm->max_vcpus);
+	vm->env = (struct vcpu_env){
+		.kvm = vm->kvm,
+		.mem = vm->mem,
+		.pio = &vm->pio,
+		.mmio = &vm->mmio,
+		.info = vm->info,
+		.hints = vm->cfg->hints,
+		.test_hooks = vm->cfg->test_hooks,
+		.inject_interrupt = cpuid_inject_as_interrupt(),
+		.gate = &vm->gate,
+		.stop = vm_stop,
+		.ctx = vm,
+	};
+	err = kvm_supported_cpuid(vm->kvm, &supported);
+	if (err)
+		return why_set(why, err, "KVM_GET_SUPPORTED_CPUID");
+	for (i = 0; !err && i < vm->cfg->cpus; i++) {
+		cpuid = cpuid_build(supported, i, vm->cfg->cpus, hints);
+		err = cpuid ? vcpu_create(&vm->vcpus[i], &vm->env, i, cpuid,
+					  why) :
+			      why_set(why, -ENOMEM, "vcpu");
+		free(cpuid);
+	}
+	free(supported);
+	return err;
+}
+
+static int build_cmdline(const struct vm *vm, char *buf, size_t size)
+{
+	int len;
+	unsigned int i;
+
+	/* i8042: do not look for a keyboard, that takes a second. */
+	len = snprintf(
+		buf, size,
+		"console=ttyS0 reboot=k,panic_warm panic=-1 i8042.noaux i8042.nokbd");
+	for (i = 0; i < vm->cfg->nr_disks && (size_t)len < size; i++)
+		len += snprintf(buf + len, size - (size_t)len,
+				" virtio_mmio.device=4K@0x%llx:%u",
+				LAYOUT_VIRTIO_BASE + i * LAYOUT_VIRTIO_STRIDE,
+				LAYOUT_VIRTIO_IRQ + i);
+	if ((size_t)len < size)
+		len += snprintf(buf + len, size - (size_t)len, " %s",
+				vm->cfg->cmdline);
+	return (size_t)len < size ? 0 : -E2BIG;
+}
+
+static int load_guest(struct vm *vm, struct why *why)
+{
+	char cmdline[LAYOUT_CMDLINE_MAX];
+	struct boot_setup setup = {
+		.ram_bytes = vm->cfg->mem_bytes,
+		.initrd = vm->cfg->initrd,
+		.cmdline = cmdline,
+		.nr_cpus = vm->cfg->cpus,
+	};
+	struct boot_image image = { 0 };
+	int err;
+
+	if (vm->info) {
+		setup.reserved_gpa = LAYOUT_ESSA_TABLE;
+		setup.reserved_bytes =
+			vm->info_gpa + vm->info_bytes - LAYOUT_ESSA_TABLE;
+	}
+	err = build_cmdline(vm, cmdline, sizeof(cmdline));
+	if (err)
+		return why_set(why, 0, "--cmdline is too long");
+	err = boot_open(&image, vm->cfg->kernel, why);
+	if (!err)
+		err = boot_load(&image, vm->mem, &setup, why);
+	if (!err) {
+		err = vcpu_set_boot_state(vm->vcpus[0], image.entry_gpa);
+		if (err)
+			why_set(why, err, "cannot set registers");
+	}
+	boot_close(&image);
+	return err;
+}
+
+int vm_build(struct vm *vm, struct why *why)
+{
+	struct cpuid_hints hints = { 0 };
+	int err;
+
+	err = create_mem(vm, why);
+	if (!err)
+		err = map_mem(vm, &hints, why);
+	if (!err)
+		err = create_devices(vm, why);
+	if (!err)
+		err = create_vcpus(vm, &hints, why);
+	if (!err)
+		err = load_guest(vm, why);
+	return err;
+}

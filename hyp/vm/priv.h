@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the parts of hyp/vm share: the VM itself, and what one asks of another. */
+#ifndef HYP_VM_PRIV_H
+#define HYP_VM_PRIV_H
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "hyp/config.h"
+#include "hyp/console.h"
+#include "hyp/dev/legacy.h"
+#include "hyp/dev/virtio/blk.h"
+#include "hyp/kvm/kvm.h"
+#include "hyp/kvm/vcpu.h"
+#include "hyp/loop.h"
+#include "hyp/mem/mem.h"
+#include "hyp/vm/vm.h"
+
+struct vm {
+	const struct config *cfg;
+	struct mem *mem;
+	bool mem_started;
+	struct kvm *kvm;
+	struct loop *loop;
+	struct console *console;
+	struct legacy legacy;
+	struct bus pio, mmio;
+	struct blk *disks[CONFIG_MAX_DISKS];
+	struct vcpu *vcpus[CONFIG_MAX_CPUS];
+	struct vcpu_env env;
+	pthread_mutex_t gate;
+	void *info;			/* information areas, or NULL */
+	size_t info_bytes;
+	uint64_t info_gpa;
+	struct loop_handler signals, timeout, stats_tick;
+	FILE *stats_file, *summary_file;
+	uint64_t start_ms;
+
+	/* Why the VM stops: written once, by whoever sets @stopping first. */
+	bool stopping;			/* atomic */
+	int stop_code;
+	struct why stop_why;
+};
+
+/**
+ * vm_stop() - the VM is to end
+ * @ctx:  struct vm
+ * @code: exit code of the process
+ * @what: why, if hyp or the guest failed; NULL: it did not
+ *
+ * The first cause wins.  Any thread; returns at once.
+ */
+void vm_stop(void *ctx, int code, const char *what);
+
+/**
+ * vm_build() - memory, devices, vCPUs, and the guest loaded into them
+ * @vm:  with KVM and the event loop
+ * @why: set on failure
+ *
+ * What a failure leaves behind, vm_destroy() frees.
+ * Return: 0 or a negative errno.
+ */
+int vm_build(struct vm *vm, struct why *why);
+
+/** vm_open_reports() - files, signals, timers. Return: 0 or negative errno. */
+int vm_open_reports(struct vm *vm, struct why *why);
+
+/** vm_finish_reports() - last line, summary. Return: 0 or negative errno. */
+int vm_finish_reports(struct vm *vm, struct why *why);
+
+/** vm_close_reports() - whether or not they were opened */
+void vm_close_reports(struct vm *vm);
+
+#endif /* HYP_VM_PRIV_H */

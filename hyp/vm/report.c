@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the outside sees of a VM and says to it: signals, timers, counters. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "hyp/stats.h"
+#include "hyp/vm/priv.h"
+
+static void take_stats(struct vm *vm, struct stats *s)
+{
+	unsigned int i;
+
+	*s = (struct stats){ .ms = now_ms() - vm->start_ms };
+	mem_get_stats(vm->mem, &s->mem);
+	mem_get_dist(vm->mem, &s->dist);
+	for (i = 0; i < vm->cfg->nr_disks; i++)
+		blk_add_stats(vm->disks[i], &s->disk);
+	for (i = 0; i < vm->cfg->cpus; i++) {
+		vcpu_add_counts(vm->vcpus[i], s->counts);
+		vcpu_add_kvmstats(vm->vcpus[i], s->kvm);
+	}
+}
+
+static void on_signal(void *ctx, uint32_t events)
+{
+	struct signalfd_siginfo si;
+	struct vm *vm = ctx;
+	struct stats s;
+
+	(void)events;
+	while (read(vm->signals.fd, &si, sizeof(si)) == sizeof(si)) {
+		if (si.ssi_signo == SIGUSR1) {
+			take_stats(vm, &s);
+			stats_print(&s);
+		} else {
+			vm_stop(vm, 128 + (int)si.ssi_signo, NULL);
+		}
+	}
+}
+
+static void on_timeout(void *ctx, uint32_t events)
+{
+	(void)events;
+	vm_stop(ctx, EXIT_TIMED_OUT, "guest did not end in time (--timeout)");
+}
+
+static int write_stats_line(struct vm *vm)
+{
+	struct stats s;
+
+	if (!vm->stats_file)
+		return 0;
+	take_stats(vm, &s);
+	return stats_csv_line(vm->stats_file, &s);
+}
+
+static void on_stats_tick(void *ctx, uint32_t events)
+{
+	struct vm *vm = ctx;
+
+	(void)events;
+	loop_timer_ack(vm->stats_tick.fd);
+	if (write_stats_line(vm))
+		vm_stop(vm, EXIT_HYP_FAILED,
+			"cannot write to the --stats file");
+}
+
+static int open_output(FILE **file, const char *path, struct why *why)
+{
+	if (!path)
+		return 0;
+	*file = fopen(path, "we");
+	if (!*file)
+		return why_set(why, -errno, "cannot write to %s", path);
+	return 0;
+}
+
+static int watch(struct vm *vm, struct loop_handler *handler, int fd,
+		 void (*fn)(void *ctx, uint32_t events))
+{
+	*handler = (struct loop_handler){ fd, fn, vm };
+	return fd < 0 ? fd : loop_add(vm->loop, handler, EPOLLIN);
+}
+
+int vm_open_reports(struct vm *vm, struct why *why)
+{
+	const struct config *cfg = vm->cfg;
+	sigset_t set;
+	int err;
+
+	err = open_output(&vm->stats_file, cfg->stats_path, why);
+	if (!err)
+		err = open_output(&vm->summary_file, cfg->summary_path, why);
+	if (!err && vm->stats_file && stats_csv_header(vm->stats_file))
+		err = why_set(why, -EIO, "cannot write to %s", cfg->stats_path);
+	if (err)
+		return err;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	err = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	err = watch(vm, &vm->signals, err < 0 ? -errno : err, on_signal);
+	if (!err && cfg->timeout_s)
+		err = watch(vm, &vm->timeout,
+			    loop_timer(cfg->timeout_s * 1000, 0), on_timeout);
+	if (!err && vm->stats_file)
+		err = watch(vm, &vm->stats_tick,
+			    loop_timer(cfg->stats_ms, cfg->stats_ms),
+			    on_stats_tick);
+	return err ? why_set(why, err, "cannot set up signals and timers") : 0;
+}
+
+int vm_finish_reports(struct vm *vm, struct why *why)
+{
+	struct stats s;
+
+	if (write_stats_line(vm))
+		return why_set(why, -EIO, "cannot write to %s",
+			       vm->cfg->stats_path);
+	if (!vm->summary_file)
+		return 0;
+	take_stats(vm, &s);
+	if (stats_summary(vm->summary_file, &s, vm->stop_code))
+		return why_set(why, -EIO, "cannot write to %s",
+			       vm->cfg->summary_path);
+	return 0;
+}
+
+static void close_handler(struct loop_handler *handler)
+{
+	if (handler->fd >= 0)
+		close(handler->fd);
+}
+
+void vm_close_reports(struct vm *vm)
+{
+	close_handler(&vm->signals);
+	close_handler(&vm->timeout);
+	close_handler(&vm->stats_tick);
+	if (vm->stats_file)
+		fclose(vm->stats_file);
+	if (vm->summary_file)
+		fclose(vm->summary_file);
+}
