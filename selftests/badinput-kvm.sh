@@ -22,6 +22,18 @@ fi
 refuse 'initrd is empty' run --kernel "$hog" --mem 64M --initrd "$files/empty"
 refuse 'disk is empty' run --kernel "$hog" --mem 64M --disk "$files/empty"
 refuse 'disk of part of a sector' run --kernel "$hog" --mem 64M --disk "$files/odd.img"
+if [ -e "$INITRD" ]; then
+	head -c 100000 "$INITRD" >"$files/half.gz"
+	refuse 'initrd cut in half' run --kernel "$hog" --mem 64M --initrd "$files/half.gz"
+else
+	skip 'initrd cut in half' 'no initrd'
+fi
+if [ -e "$DISK" ]; then
+	head -c 1M "$DISK" >"$files/half.img"
+	refuse 'disk smaller than its file system' run --kernel "$hog" --mem 64M --disk "$files/half.img"
+else
+	skip 'disk smaller than its file system' 'no disk'
+fi
 
 # More than limit and swap file can hold: the guest ends, with one line.
 refuse 'full swap file' run --kernel "$hog" --mem 64M --limit 24M --swap-size 4M --timeout 40
@@ -53,7 +65,7 @@ fi
 mode=$(stat -c %a /dev/kvm)
 sysctl=/proc/sys/vm/unprivileged_userfaultfd
 uffd=$(cat $sysctl)
-trap 'chmod "$mode" /dev/kvm; echo "$uffd" >$sysctl; rm -rf "$work"' EXIT
+trap '[ ! -e /dev/kvm.away ] || mv /dev/kvm.away /dev/kvm; chmod "$mode" /dev/kvm; echo "$uffd" >$sysctl; rm -rf "$work"' EXIT
 cp "$hog" "$work/hog.elf"
 chmod 644 "$work/hog.elf"
 BADINPUT_AS='setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all'

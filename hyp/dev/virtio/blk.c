@@ -3,7 +3,6 @@
 #include "hyp/dev/virtio/blk.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <liburing.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
@@ -12,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "hyp/dev/virtio/blk_priv.h"
@@ -173,28 +171,6 @@ static const struct virtio_ops blk_ops = {
 	.config_read = blk_config_read,
 };
 
-static int open_image(struct blk *b, const char *path, struct why *why)
-{
-	off_t size;
-
-	b->fd = open(path, (b->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-	if (b->fd < 0)
-		return why_set(why, -errno, "cannot open disk %s", path);
-	if (flock(b->fd, (b->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB))
-		return why_set(why, 0, "disk %s is in use by another process",
-			       path);
-	size = lseek(b->fd, 0, SEEK_END);
-	if (size < 0)
-		return why_set(why, -errno, "cannot seek in disk %s", path);
-	if (size == 0 || size % SECTOR_SIZE)
-		return why_set(
-			why, 0,
-			"disk %s is truncated: %lld bytes are not a whole number of sectors",
-			path, (long long)size);
-	b->capacity = (uint64_t)size >> SECTOR_SHIFT;
-	return 0;
-}
-
 int blk_create(struct blk **out, const char *path, bool read_only,
 	       struct mem *mem, const struct virtio_irq *irq, struct why *why)
 {
@@ -213,8 +189,9 @@ int blk_create(struct blk **out, const char *path, bool read_only,
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_cond_init(&b->idle, NULL);
 	blk_request_init(b);
-	err = open_image(b, path, why);
-	if (err)
+	b->fd = image_open(path, read_only, &b->capacity, why);
+	err = b->fd;
+	if (err < 0)
 		goto err_destroy;
 	b->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (b->kick_fd < 0) {

@@ -7,12 +7,11 @@
 #include <pthread.h>
 #include <sys/uio.h>
 
+#include "hyp/dev/image.h"
 #include "hyp/dev/virtio/blk.h"
 #include "hyp/dev/virtio/queue.h"
 #include "hyp/mem/mem.h"
 
-#define SECTOR_SHIFT		9
-#define SECTOR_SIZE		(1u << SECTOR_SHIFT)
 #define MAX_REQUESTS		64u
 #define MAX_DATA_SEGMENTS	(VQ_MAX_SEGMENTS - 2)
 /*
