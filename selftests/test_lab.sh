@@ -5,7 +5,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 . selftests/lib.sh
 run=tools/lab/run
-plan 15
+plan 26
 
 # words and streams
 $run sh -c 'exit 42'
@@ -23,10 +23,21 @@ $run sh -c 'echo result >"$1"' sh "$tmp/file"
 is "$(cat "$tmp/file")" result result_file_is_there_afterwards
 is "$($run sh -c 'yes | head -n 100000' | head -n 1)" y reader_that_leaves_early_does_not_hang
 
-# a missing program, a machine that cannot start
+# a missing program, settings that cannot be, a machine that cannot start
 $run /nonexistent/program 2>"$tmp/err"
 is "$?:$(grep -c . "$tmp/err")" 127:1 missing_program_is_127_and_one_line
-LAB=qemu LAB_MEM=nonsense $run true >/dev/null 2>"$tmp/err"
+refused() {
+	said=$(LAB=qemu env "$1" $run true 2>&1)
+	is "$?:$(printf '%s\n' "$said" | grep -c .):$said" "125:1:lab: $2" "$3"
+}
+for cpus in 0 256 -1 2x ' 1'; do
+	refused LAB_CPUS="$cpus" "LAB_CPUS is 1 to 255, not \"$cpus\"" "cpus_cannot_be_<$cpus>"
+done
+for mem in 3 0G 127M 513G 3GB 18014398509481987G; do
+	refused LAB_MEM="$mem" "LAB_MEM is a size from 128M to 512G such as 3G, not \"$mem\"" \
+		"memory_cannot_be_<$mem>"
+done
+LAB=qemu LAB_QEMU_ARGS=-nonsense $run true >/dev/null 2>"$tmp/err"
 is "$?:$(tail -n1 "$tmp/err" | cut -c1-4)" 125:lab: dead_machine_is_125_and_says_so
 
 # signals: the program says when it is ready; the trap's code must come back

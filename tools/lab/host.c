@@ -3,6 +3,7 @@
  * The lab's outside half: starts the lab machine for one program and stands in
  * for that program, with its streams, signals, time-out and exit status.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -30,6 +31,9 @@
 #define GRACE_SECONDS	5	/* from SIGTERM to SIGKILL to the end of the lab */
 #define LOG_BYTES	(16u << 10)
 #define MAX_SHARED	32
+#define MAX_CPUS	255	/* of QEMU's pc machine */
+#define MIN_MEM_MIB	128ul	/* leaves a program about 60 */
+#define MAX_MEM_GIB	512ul	/* its processor addresses twice that */
 
 struct lab {
 	struct mux mux;
@@ -351,12 +355,33 @@ static const char *env_or(const char *name, const char *fallback)
 	return value && *value ? value : fallback;
 }
 
-static void read_settings(struct machine_config *cfg)
+/* Returns 0, which no setting may be, if @text is not a number in range. */
+static unsigned long parse_number(const char *text, unsigned long max, char **end)
 {
-	cfg->cpus = env_or("LAB_CPUS", "2");
-	cfg->mem = env_or("LAB_MEM", "3G");
-	cfg->parallel = getenv("LAB_PARALLEL");
+	unsigned long n = strtoul(text, end, 10);
+
+	return isdigit((unsigned char)*text) && n <= max ? n : 0;
+}
+
+/* Checked here: QEMU says what it does not like in its own words and options. */
+static int read_settings(struct machine_config *cfg)
+{
+	const char *cpus = env_or("LAB_CPUS", "2"), *mem = env_or("LAB_MEM", "3G");
+	char *end;
+
+	cfg->cpus = parse_number(cpus, MAX_CPUS, &end);
+	if (!cfg->cpus || *end)
+		return complain("LAB_CPUS is 1 to %d, not \"%s\"", MAX_CPUS, cpus);
+	cfg->mem_mib = parse_number(mem, MAX_MEM_GIB << 10, &end);
+	if (*end == 'G')
+		cfg->mem_mib <<= 10;
+	if ((strcmp(end, "G") && strcmp(end, "M")) || cfg->mem_mib < MIN_MEM_MIB ||
+	    cfg->mem_mib > MAX_MEM_GIB << 10)
+		return complain("LAB_MEM is a size from %luM to %luG such as 3G, not \"%s\"",
+				MIN_MEM_MIB, MAX_MEM_GIB, mem);
+	cfg->parallel = !strcmp(env_or("LAB_PARALLEL", "0"), "1");
 	cfg->qemu_args = env_or("LAB_QEMU_ARGS", "");
+	return 0;
 }
 
 static const char usage[] =
@@ -424,9 +449,10 @@ int main(int argc, char **argv)
 	int code, err;
 
 	code = parse(&lab, argc, argv);
+	if (!code)
+		code = read_settings(&lab.config);
 	if (code)
 		return code;
-	read_settings(&lab.config);
 	err = block_signals(&lab);
 	if (!err)
 		err = start_machine(&lab);

@@ -146,7 +146,7 @@ static int split_words(char **argv, int nr, int max, const char *words)
 
 static pid_t start_qemu(const struct machine_config *cfg, int fs, int port, int serial)
 {
-	char *argv[128], kernel[PATH_MAX], initrd[PATH_MAX], ram[128];
+	char *argv[128], kernel[PATH_MAX], initrd[PATH_MAX], mem[32], cpus[16], ram[128];
 	char chans[3][64];
 	const int keep[] = { fs, port, serial };
 	const struct child child = {
@@ -160,7 +160,9 @@ static pid_t start_qemu(const struct machine_config *cfg, int fs, int port, int 
 
 	snprintf(kernel, sizeof(kernel), "%s/vmlinuz", cfg->dir);
 	snprintf(initrd, sizeof(initrd), "%s/lab.cpio.gz", cfg->dir);
-	snprintf(ram, sizeof(ram), "memory-backend-memfd,id=ram,share=on,size=%s", cfg->mem);
+	snprintf(cpus, sizeof(cpus), "%u", cfg->cpus);
+	snprintf(mem, sizeof(mem), "%luM", cfg->mem_mib);
+	snprintf(ram, sizeof(ram), "memory-backend-memfd,id=ram,share=on,size=%s", mem);
 	snprintf(chans[0], sizeof(chans[0]), "socket,id=fs,fd=%d", fs);
 	snprintf(chans[1], sizeof(chans[1]), "socket,id=port,fd=%d", port);
 	snprintf(chans[2], sizeof(chans[2]), "socket,id=serial,fd=%d", serial);
@@ -172,9 +174,9 @@ static pid_t start_qemu(const struct machine_config *cfg, int fs, int port, int 
 			 " -device virtio-serial-pci,max_ports=2"
 			 " -device virtserialport,chardev=port,nr=1 -serial chardev:serial");
 	argv[nr++] = "-m";
-	argv[nr++] = (char *)cfg->mem;
+	argv[nr++] = mem;
 	argv[nr++] = "-smp";
-	argv[nr++] = (char *)cfg->cpus;
+	argv[nr++] = cpus;
 	argv[nr++] = "-object";
 	argv[nr++] = ram;
 	for (int i = 0; i < 3; i++) {

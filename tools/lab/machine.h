@@ -14,8 +14,8 @@
 
 struct machine_config {
 	const char *dir;	/* what make lab built */
-	const char *cpus;
-	const char *mem;		/* as QEMU takes it */
+	unsigned int cpus;
+	unsigned long mem_mib;
 	bool parallel;		/* more than one CPU: really side by side */
 	const char *qemu_args;	/* more of them, separated by spaces */
 };
