@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # A program cannot tell from what comes in and goes out that it is in the lab.
+# TIMEOUT: 900
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . selftests/lib.sh
 run=tools/lab/run
-plan 26
+plan 29
 
 # words and streams
 $run sh -c 'exit 42'
@@ -63,13 +64,36 @@ is $? 139 death_by_signal_is_seen_outside
 # ends
 $run --timeout 2 sleep 100 2>"$tmp/err"
 is $? 124 timeout_is_124
-mkfifo "$tmp/kill"
-LAB=qemu $run sh -c 'echo ready; sleep 100' >"$tmp/kill" &
-pid=$!
-read -r _ <"$tmp/kill"
-children=$(cat /proc/$pid/task/$pid/children)
-kill -KILL $pid
-wait $pid 2>/dev/null
+# a lab that runs until it is killed; $lab is its outside half
+start_lab() {
+	rm -f "$tmp/ready"
+	mkfifo "$tmp/ready"
+	LAB=qemu env "$@" $run sh -c 'nproc; sleep 1000' >"$tmp/ready" &
+	lab=$!
+	read -r cpus <"$tmp/ready"
+	children=$(cat /proc/$lab/task/$lab/children)
+}
+kill_lab() {
+	kill -KILL $lab
+	wait $lab 2>/dev/null
+}
+start_lab
+kill_lab
 left=$(for c in $children; do timeout 10 tail --pid="$c" -f /dev/null || echo "$c"; done)
 is "${children:+some}:$left" some: nothing_survives_a_killed_lab
+
+# how many processors it has and which ones QEMU may use
+placed() {
+	start_lab "$@"
+	printf '%s:' "$cpus"
+	for c in $children; do
+		grep -q qemu /proc/$c/comm && sed -n 's/^Cpus_allowed_list:\t//p' /proc/$c/status
+	done
+	kill_lab
+}
+all=$(sed -n 's/^Cpus_allowed_list:\t//p' /proc/self/status)
+is "$(placed LAB_CPUS=)" "1:$all" one_cpu_unless_told_and_it_may_run_anywhere
+is "$(placed LAB_CPUS=2 | sed 's/:[0-9]*$/:one/')" 2:one two_cpus_share_one_processor
+is "$(placed LAB_CPUS=2 LAB_PARALLEL=1)" "2:$all" two_cpus_run_in_parallel_if_told
+
 finish

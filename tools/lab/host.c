@@ -366,7 +366,7 @@ static unsigned long parse_number(const char *text, unsigned long max, char **en
 /* Checked here: QEMU says what it does not like in its own words and options. */
 static int read_settings(struct machine_config *cfg)
 {
-	const char *cpus = env_or("LAB_CPUS", "2"), *mem = env_or("LAB_MEM", "3G");
+	const char *cpus = env_or("LAB_CPUS", "1"), *mem = env_or("LAB_MEM", "3G");
 	char *end;
 
 	cfg->cpus = parse_number(cpus, MAX_CPUS, &end);
