@@ -6,7 +6,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 . selftests/lib.sh
 run=tools/lab/run
-plan 29
+plan 35
 
 # words and streams
 $run sh -c 'exit 42'
@@ -96,4 +96,61 @@ is "$(placed LAB_CPUS=)" "1:$all" one_cpu_unless_told_and_it_may_run_anywhere
 is "$(placed LAB_CPUS=2 | sed 's/:[0-9]*$/:one/')" 2:one two_cpus_share_one_processor
 is "$(placed LAB_CPUS=2 LAB_PARALLEL=1)" "2:$all" two_cpus_run_in_parallel_if_told
 
+# make lab-shell on a terminal: type into descriptor 3, read the screen from 4
+cat >"$tmp/program" <<'END'
+trap 'echo interrupted; exit 33' INT
+trap 'stty size' WINCH
+echo ready
+while :; do read -r _; done
+END
+mkfifo "$tmp/keys" "$tmp/screen"
+SHELL=/bin/sh timeout 200 env -u MAKEFLAGS -u MAKELEVEL --default-signal=INT,QUIT script -qec "
+	tty >'$tmp/tty'
+	stty rows 33 cols 101
+	stty -g >'$tmp/before'
+	make lab-shell
+	stty -g >'$tmp/after'" /dev/null <"$tmp/keys" >"$tmp/screen" &
+exec 3>"$tmp/keys" 4<"$tmp/screen"
+trap '' PIPE # a shell that has ended early is a failed case, not the end of all
+cr=$(printf '\r')
+next_line() {
+	read -r line <&4 || return 1
+	line=${line%"$cr"}
+}
+# a prompt may precede
+skip_to() {
+	while next_line; do
+		case $line in *"$1") return 0 ;; esac
+	done
+	return 1
+}
+# ask COMMAND: what it prints inside; its echo has a $ where the answer begins
+ask() {
+	printf 'echo "<$(%s)>"\n' "$1" >&3
+	while next_line; do
+		case $line in
+		*'<$'*) ;;
+		*'<'*'>') line=${line##*<}; printf '%s\n' "${line%>}"; return ;;
+		esac
+	done
+	echo 'no answer'
+}
+is "$(ask tty | cut -c1-9)" /dev/pts/ shell_has_a_terminal
+is "$(ask 'stty size')" '33 101' shell_knows_the_size_of_the_terminal
+printf 'sh %s\n' "$tmp/program" >&3
+skip_to ready
+stty -F "$(cat "$tmp/tty")" rows 40 cols 90
+next_line
+is "$line" '40 90' shell_learns_when_the_size_changes
+printf '\003' >&3
+skip_to interrupted
+is "$(ask 'echo $?')" 33 ctrl_c_ends_the_program_and_not_the_lab
+printf 'exit 42\n' >&3
+error=
+while next_line; do
+	case $line in make:*'Error 42') error=42 ;; esac
+done
+is "$error" 42 exit_code_of_the_shell_passes
+cmp "$tmp/before" "$tmp/after"
+result $? terminal_is_afterwards_as_it_was_before
 finish
