@@ -2,34 +2,27 @@
 /*
  * The lab's outside half: starts the lab machine for one program and stands in
  * for that program, with its streams, signals, time-out and exit status.
- *
- * Children (QEMU and the file server) die with this process whatever ends it
- * (PR_SET_PDEATHSIG), and nothing is created in the file system: all channels
- * are socket pairs or unnamed.
  */
+#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "tools/lab/machine.h"
 #include "tools/lab/mux.h"
 
 #define EXIT_TIMEOUT	124
@@ -38,17 +31,20 @@
 #define GRACE_SECONDS	5	/* from SIGTERM to SIGKILL to the end of the lab */
 #define LOG_BYTES	(16u << 10)
 #define MAX_SHARED	32
+#define MAX_CPUS	255	/* of QEMU's pc machine */
+#define MIN_MEM_MIB	128ul	/* leaves a program about 60 */
+#define MAX_MEM_GIB	512ul	/* its processor addresses twice that */
 
 struct lab {
 	struct mux mux;
-	const char *dir;
+	struct machine machine;
+	struct machine_config config;
 	const char *shared[MAX_SHARED];
 	uint32_t nr_shared;
 	bool tty;
 	long timeout;
 
-	pid_t qemu, fsd;
-	int console, sigfd, timer;
+	int sigfd, timer;
 	char log[LOG_BYTES];
 	size_t log_len;
 	struct termios saved;
@@ -101,166 +97,6 @@ static void set_timer(struct lab *lab, long seconds)
 	struct itimerspec its = { .it_value.tv_sec = seconds };
 
 	timerfd_settime(lab->timer, 0, &its, NULL);
-}
-
-/*
- * An unnamed listening socket and one connection to it: the file server gets
- * the former, QEMU the latter.  The address is the kernel's choice and the
- * server accepts once, so nobody else gets in.
- */
-static int fs_channel(int *server, int *client)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	socklen_t len = sizeof(addr.sun_family);
-
-	*server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	*client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (*server < 0 || *client < 0 || bind(*server, (struct sockaddr *)&addr, len) ||
-	    listen(*server, 1))
-		return -errno;
-	len = sizeof(addr);
-	if (getsockname(*server, (struct sockaddr *)&addr, &len) ||
-	    connect(*client, (struct sockaddr *)&addr, len))
-		return -errno;
-	return 0;
-}
-
-/* Child side: keep @keep open, die with the parent, see no terminal signals. */
-static void become(const struct lab *lab, pid_t parent, const int *keep, int nr_keep,
-		   char *const argv[])
-{
-	sigset_t none;
-	int null;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(EXIT_LAB);
-	setpgid(0, 0);
-	signal(SIGPIPE, SIG_DFL);
-	signal(SIGTTIN, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (int i = 0; i < nr_keep; i++)
-		fcntl(keep[i], F_SETFD, 0);
-	null = open("/dev/null", O_RDWR);
-	dup2(null, STDIN_FILENO);
-	dup2(lab->console, STDOUT_FILENO);
-	dup2(lab->console, STDERR_FILENO);
-	execvp(argv[0], argv);
-	dprintf(STDERR_FILENO, "cannot run %s: %s\n", argv[0], strerror(errno));
-	_exit(EXIT_LAB);
-}
-
-static pid_t spawn(const struct lab *lab, const int *keep, int nr_keep, char *const argv[])
-{
-	pid_t parent = getpid(), pid = fork();
-
-	if (!pid)
-		become(lab, parent, keep, nr_keep, argv);
-	return pid;
-}
-
-static pid_t start_fsd(const struct lab *lab, int server)
-{
-	char fd[32];
-	char *argv[] = { "unshare", "--user", "--map-root-user", "--",
-			 "/usr/lib/qemu/virtiofsd", fd, "-f", "--rlimit-nofile=0",
-			 "-o", "source=/,sandbox=chroot,cache=auto,allow_direct_io,log_level=err",
-			 NULL };
-	struct rlimit rl;
-
-	/* each inode that the lab knows holds a descriptor */
-	if (!getrlimit(RLIMIT_NOFILE, &rl)) {
-		rl.rlim_cur = rl.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &rl);
-	}
-	snprintf(fd, sizeof(fd), "--fd=%d", server);
-	return spawn(lab, &server, 1, geteuid() ? argv : argv + 4);
-}
-
-static const char *env_or(const char *name, const char *fallback)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? value : fallback;
-}
-
-static int split_words(char **argv, int nr, int max, const char *words)
-{
-	char *copy = strdup(words), *save;
-
-	for (char *w = copy ? strtok_r(copy, " ", &save) : NULL; w && nr < max - 1;
-	     w = strtok_r(NULL, " ", &save))
-		argv[nr++] = w;
-	argv[nr] = NULL;
-	return nr;
-}
-
-/*
- * On one processor, unless LAB_PARALLEL is set: with its threads really side by
- * side, the emulation of nested SVM in QEMU 7.2 now and then ends a guest or the
- * whole machine with a triple fault.  On one they still take turns at any
- * instruction, so races in what is tested show up; with thread=single two
- * guest processors that wait for each other stand still.
- */
-static pid_t spawn_pinned(const struct lab *lab, const int *keep, int nr_keep,
-			  char *const argv[])
-{
-	cpu_set_t all, one;
-	pid_t pid;
-	int cpu = 0;
-
-	if (getenv("LAB_PARALLEL") || sched_getaffinity(0, sizeof(all), &all))
-		return spawn(lab, keep, nr_keep, argv);
-	while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, &all))
-		cpu++;
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	sched_setaffinity(0, sizeof(one), &one);
-	pid = spawn(lab, keep, nr_keep, argv);
-	sched_setaffinity(0, sizeof(all), &all);
-	return pid;
-}
-
-static pid_t start_qemu(const struct lab *lab, int fs, int port, int serial)
-{
-	char *argv[128], kernel[PATH_MAX], initrd[PATH_MAX], mem[128], chans[3][64];
-	const int keep[] = { fs, port, serial };
-	int nr;
-
-	snprintf(kernel, sizeof(kernel), "%s/vmlinuz", lab->dir);
-	snprintf(initrd, sizeof(initrd), "%s/lab.cpio.gz", lab->dir);
-	snprintf(mem, sizeof(mem), "memory-backend-memfd,id=ram,share=on,size=%s",
-		 env_or("LAB_MEM", "3G"));
-	snprintf(chans[0], sizeof(chans[0]), "socket,id=fs,fd=%d", fs);
-	snprintf(chans[1], sizeof(chans[1]), "socket,id=port,fd=%d", port);
-	snprintf(chans[2], sizeof(chans[2]), "socket,id=serial,fd=%d", serial);
-	nr = split_words(argv, 0, 100,
-			 "qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot"
-			 " -accel tcg,thread=multi -cpu EPYC,+svm,+npt,-xsave -nic none"
-			 " -machine pc,memory-backend=ram,usb=off,i8042=on"
-			 " -device vhost-user-fs-pci,chardev=fs,tag=root,queue-size=1024"
-			 " -device virtio-serial-pci,max_ports=2"
-			 " -device virtserialport,chardev=port,nr=1 -serial chardev:serial");
-	argv[nr++] = "-m";
-	argv[nr++] = (char *)env_or("LAB_MEM", "3G");
-	argv[nr++] = "-smp";
-	argv[nr++] = (char *)env_or("LAB_CPUS", "2");
-	argv[nr++] = "-object";
-	argv[nr++] = mem;
-	for (int i = 0; i < 3; i++) {
-		argv[nr++] = "-chardev";
-		argv[nr++] = chans[i];
-	}
-	argv[nr++] = "-kernel";
-	argv[nr++] = kernel;
-	argv[nr++] = "-initrd";
-	argv[nr++] = initrd;
-	argv[nr++] = "-append";
-	argv[nr++] = "console=ttyS0 panic=-1 oops=panic quiet mitigations=off rdinit=/init"
-		     " tsc=reliable no_timer_check";
-	split_words(argv, nr, 128, env_or("LAB_QEMU_ARGS", ""));
-	return spawn_pinned(lab, keep, 3, argv);
 }
 
 static void spec_add(char **spec, size_t *len, const void *data, size_t n)
@@ -420,7 +256,7 @@ static bool on_timer(struct lab *lab)
 static bool read_console(struct lab *lab)
 {
 	char buf[4096];
-	ssize_t n = read(lab->console, buf, sizeof(buf));
+	ssize_t n = read(lab->machine.console, buf, sizeof(buf));
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
@@ -442,7 +278,7 @@ static bool read_console(struct lab *lab)
 static int lab_died(struct lab *lab)
 {
 	while (read_console(lab))
-		if (poll(&(struct pollfd){ lab->console, POLLIN, 0 }, 1, 200) <= 0)
+		if (poll(&(struct pollfd){ lab->machine.console, POLLIN, 0 }, 1, 200) <= 0)
 			break;
 	fwrite(lab->log, 1, lab->log_len, stderr);
 	return complain("the lab machine died; the end of its console log is above");
@@ -451,13 +287,13 @@ static int lab_died(struct lab *lab)
 static int serve(struct lab *lab)
 {
 	struct pollfd pfd[MUX_NR_POLL + 3];
-	int err;
+	int console = lab->machine.console, err;
 
 	while (!lab->done || !mux_sinks_empty(&lab->mux)) {
 		mux_prepare(&lab->mux, pfd, MUX_NR_POLL);
 		pfd[MUX_NR_POLL] = (struct pollfd){ .fd = lab->sigfd, .events = POLLIN };
 		pfd[MUX_NR_POLL + 1] = (struct pollfd){ .fd = lab->timer, .events = POLLIN };
-		pfd[MUX_NR_POLL + 2] = (struct pollfd){ .fd = lab->console, .events = POLLIN };
+		pfd[MUX_NR_POLL + 2] = (struct pollfd){ .fd = console, .events = POLLIN };
 		if (poll(pfd, MUX_NR_POLL + 3, -1) < 0 && errno != EINTR)
 			return complain("poll: %s", strerror(errno));
 		if (pfd[MUX_NR_POLL + 2].revents)
@@ -473,41 +309,12 @@ static int serve(struct lab *lab)
 	return lab->timed_out ? EXIT_TIMEOUT : lab->code;
 }
 
-static void stop(struct lab *lab)
-{
-	const pid_t pids[] = { lab->qemu, lab->fsd };
-
-	for (int i = 0; i < 2; i++) {
-		if (pids[i] <= 0)
-			continue;
-		kill(pids[i], SIGKILL);
-		waitpid(pids[i], NULL, 0);
-	}
-}
-
 static int start_machine(struct lab *lab)
 {
-	int fs_server, fs, port[2], serial[2], err;
+	int err = machine_start(&lab->machine, &lab->config);
 
-	err = fs_channel(&fs_server, &fs);
-	if (err)
-		return err;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, port) ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, serial))
-		return -errno;
-	lab->console = serial[1]; /* also the children's stderr */
-	lab->fsd = start_fsd(lab, fs_server);
-	lab->qemu = start_qemu(lab, fs, port[1], serial[1]);
-	if (lab->fsd < 0 || lab->qemu < 0)
-		return -errno;
-	lab->console = serial[0];
-	fcntl(port[0], F_SETFL, O_NONBLOCK);
-	fcntl(serial[0], F_SETFL, O_NONBLOCK);
-	close(fs_server);
-	close(fs);
-	close(port[1]);
-	close(serial[1]);
-	err = mux_init(&lab->mux, port[0]);
+	if (!err)
+		err = mux_init(&lab->mux, lab->machine.port);
 	if (!err)
 		err = mux_add(&lab->mux, MUX_STDOUT, dup(STDOUT_FILENO), false, PIPE_BUF);
 	if (!err)
@@ -541,6 +348,42 @@ static int share(struct lab *lab, const char *dir)
 	return 0;
 }
 
+static const char *env_or(const char *name, const char *fallback)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : fallback;
+}
+
+/* Returns 0, which no setting may be, if @text is not a number in range. */
+static unsigned long parse_number(const char *text, unsigned long max, char **end)
+{
+	unsigned long n = strtoul(text, end, 10);
+
+	return isdigit((unsigned char)*text) && n <= max ? n : 0;
+}
+
+/* Checked here: QEMU says what it does not like in its own words and options. */
+static int read_settings(struct machine_config *cfg)
+{
+	const char *cpus = env_or("LAB_CPUS", "1"), *mem = env_or("LAB_MEM", "3G");
+	char *end;
+
+	cfg->cpus = parse_number(cpus, MAX_CPUS, &end);
+	if (!cfg->cpus || *end)
+		return complain("LAB_CPUS is 1 to %d, not \"%s\"", MAX_CPUS, cpus);
+	cfg->mem_mib = parse_number(mem, MAX_MEM_GIB << 10, &end);
+	if (*end == 'G')
+		cfg->mem_mib <<= 10;
+	if ((strcmp(end, "G") && strcmp(end, "M")) || cfg->mem_mib < MIN_MEM_MIB ||
+	    cfg->mem_mib > MAX_MEM_GIB << 10)
+		return complain("LAB_MEM is a size from %luM to %luG such as 3G, not \"%s\"",
+				MIN_MEM_MIB, MAX_MEM_GIB, mem);
+	cfg->parallel = !strcmp(env_or("LAB_PARALLEL", "0"), "1");
+	cfg->qemu_args = env_or("LAB_QEMU_ARGS", "");
+	return 0;
+}
+
 static const char usage[] =
 	"usage: host --dir DIR [--rw DIR]... [--tty] [--timeout SEC] [--] CMD [ARGS...]\n";
 
@@ -559,7 +402,7 @@ static int parse(struct lab *lab, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		switch (c) {
 		case 'd':
-			lab->dir = optarg;
+			lab->config.dir = optarg;
 			break;
 		case 'w':
 			if (share(lab, optarg))
@@ -578,7 +421,7 @@ static int parse(struct lab *lab, int argc, char **argv)
 		}
 	}
 	lab->argv = argv + optind;
-	if (!lab->dir || !lab->argv[0])
+	if (!lab->config.dir || !lab->argv[0])
 		return complain("%s", usage);
 	return 0;
 }
@@ -602,24 +445,26 @@ static int finish(const struct lab *lab, int code)
 
 int main(int argc, char **argv)
 {
-	struct lab lab = { .qemu = -1, .fsd = -1 };
+	struct lab lab = { 0 };
 	int code, err;
 
 	code = parse(&lab, argc, argv);
+	if (!code)
+		code = read_settings(&lab.config);
 	if (code)
 		return code;
 	err = block_signals(&lab);
 	if (!err)
 		err = start_machine(&lab);
 	if (err) {
-		stop(&lab);
+		machine_stop(&lab.machine);
 		return complain("cannot start: %s", strerror(-err));
 	}
 	set_timer(&lab, START_SECONDS);
 	if (lab.tty)
 		raw_terminal(&lab);
 	code = serve(&lab);
-	stop(&lab);
+	machine_stop(&lab.machine);
 	if (lab.tty)
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &lab.saved);
 	mux_fini(&lab.mux);
