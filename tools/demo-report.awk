@@ -46,6 +46,8 @@ END {
 	row("by exec / sendfile+splice / direct",
 	    a["wl_exec"] "/" a["wl_sendfile"] + a["wl_splice"] "/" a["wl_direct"],
 	    b["wl_exec"] "/" b["wl_sendfile"] + b["wl_splice"] "/" b["wl_direct"])
+	row("verified again: hot files / old mappings",
+	    a["wl_hot"] "/" a["wl_standing"], b["wl_hot"] "/" b["wl_standing"])
 	row("own files: writes / msyncs / verified",
 	    a["wl_own_write"] "/" a["wl_own_msync"] "/" a["wl_own_verify"],
 	    b["wl_own_write"] "/" b["wl_own_msync"] "/" b["wl_own_verify"])
