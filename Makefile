@@ -103,7 +103,10 @@ run-tests = O=$(O) selftests/run.sh --logs $(O)/logs
 all-tests: $(tests)
 unit: $(tests) ## unit tests (TAP, no root, no KVM)
 	$(Q)$(run-tests) $(tests)
-style: layers ## layers, licences, ABI copies
+format: ## format the C files with clang-format
+	$(Q)tools/check-format.sh
+style: layers ## layers, licences, ABI copies, format
+	$(Q)tools/check-format.sh --check
 	$(Q)tools/check-license.sh
 	$(Q)tools/check-abi.sh
 setup: ## install the Debian packages that are missing
@@ -140,6 +143,6 @@ help: ## this text
 	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all all-tests analyze asan check check-all clean compdb disk help lab lab-shell \
+.PHONY: all all-tests analyze asan check check-all clean compdb disk format help lab lab-shell \
 	layers run run-demo setup style tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))

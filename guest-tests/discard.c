@@ -17,13 +17,13 @@ enum kind {
 	USER = 0x100, /* at CPL3 */
 };
 
-#define SALT 0x1234
-#define TARGET 1 /* scratch page that is discarded */
-#define OTHER 8 /* the other side of copies */
-#define USER_STACK 20 /* ends where this page begins */
-#define BEFORE 100 /* bytes of a copy before the target */
-#define COPY_LEN 300
-#define WORD 100 /* that is read or written */
+#define SALT	   0x1234
+#define TARGET	   1   /* scratch page that is discarded */
+#define OTHER	   8   /* the other side of copies */
+#define USER_STACK 20  /* ends where this page begins */
+#define BEFORE	   100 /* bytes of a copy before the target */
+#define COPY_LEN   300
+#define WORD	   100 /* that is read or written */
 
 /* What an access is and what its fault has to say. */
 struct plan {

@@ -5,8 +5,8 @@
  */
 #include "guest-tests/lib/guest.h"
 
-#define SALT 0x4242
-#define NR_PAGES 64
+#define SALT		0x4242
+#define NR_PAGES	64
 #define SCRIBBLE_ROUNDS 8
 
 struct call {

@@ -6,10 +6,10 @@
  */
 #include "guest-tests/lib/guest.h"
 
-#define SALT 0x777
-#define NR_PAGES 32
+#define SALT	     0x777
+#define NR_PAGES     32
 #define RANDOM_STEPS 3000
-#define SEED 0x2545f4914f6cdd1dull
+#define SEED	     0x2545f4914f6cdd1dull
 
 /* EAX of the slow path */
 #define RET_COUNT(r) ((uint32_t)(r) >> 8)

@@ -7,16 +7,16 @@
  */
 #include "guest-tests/lib/guest.h"
 
-#define NR_PAGES 256 /* of each CPU */
+#define NR_PAGES	256    /* of each CPU */
 #define MIN_TRANSITIONS 100000 /* of each CPU */
-#define MIN_DISCARDS 500 /* of each CPU */
-#define MAX_STEPS 20000000
+#define MIN_DISCARDS	500    /* of each CPU */
+#define MAX_STEPS	20000000
 
 struct worker {
 	struct rng rng;
 	uint64_t salt[NR_PAGES];
 	uint64_t transitions;
-	uint64_t found; /* discards seen in the state byte */
+	uint64_t found;	 /* discards seen in the state byte */
 	uint64_t faults; /* and those seen as discard faults */
 	uint64_t reused; /* pages unused and taken again */
 	uint64_t steps;

@@ -11,10 +11,24 @@
 #include <unistd.h>
 
 enum opt {
-	OPT_KERNEL = 256, OPT_INITRD, OPT_DISK, OPT_MEM, OPT_CPUS, OPT_LIMIT,
-	OPT_SWAP, OPT_SWAP_SIZE, OPT_CMDLINE, OPT_NO_HINTS, OPT_STORM,
-	OPT_TEST_HOOKS, OPT_STATS, OPT_STATS_MS, OPT_SUMMARY, OPT_TIMEOUT,
-	OPT_NO_SANDBOX, OPT_HELP,
+	OPT_KERNEL = 256,
+	OPT_INITRD,
+	OPT_DISK,
+	OPT_MEM,
+	OPT_CPUS,
+	OPT_LIMIT,
+	OPT_SWAP,
+	OPT_SWAP_SIZE,
+	OPT_CMDLINE,
+	OPT_NO_HINTS,
+	OPT_STORM,
+	OPT_TEST_HOOKS,
+	OPT_STATS,
+	OPT_STATS_MS,
+	OPT_SUMMARY,
+	OPT_TIMEOUT,
+	OPT_NO_SANDBOX,
+	OPT_HELP,
 };
 
 static const struct option options[] = {
@@ -39,6 +53,7 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+/* clang-format off */
 const char *config_help(void)
 {
 	return
@@ -75,6 +90,7 @@ const char *config_help(void)
 "Exit code: what the guest wrote to I/O port 0xf4 (0 to 99); 0 after a guest\n"
 "reset; 123 guest crashed; 124 timed out; 125 hyp failed; 128+N signal N.\n";
 }
+/* clang-format on */
 
 int config_parse_size(const char *text, uint64_t *bytes)
 {
@@ -113,11 +129,12 @@ int config_parse_size(const char *text, uint64_t *bytes)
 static int parse_size_opt(const char *name, uint64_t *bytes, struct why *why)
 {
 	if (config_parse_size(optarg, bytes))
-		return why_set(why, 0, "--%s: \"%s\" is not a size; write e.g. 256M",
+		return why_set(why, 0,
+			       "--%s: \"%s\" is not a size; write e.g. 256M",
 			       name, optarg);
 	if (*bytes % 4096)
-		return why_set(why, 0, "--%s: %s is not a multiple of 4K",
-			       name, optarg);
+		return why_set(why, 0, "--%s: %s is not a multiple of 4K", name,
+			       optarg);
 	return 0;
 }
 
@@ -127,8 +144,8 @@ static int parse_number_opt(const char *name, uint64_t min, uint64_t max,
 	uint64_t n;
 
 	if (config_parse_size(optarg, &n) ||
-	    !isdigit((unsigned char)optarg[strlen(optarg) - 1]) ||
-	    n < min || n > max)
+	    !isdigit((unsigned char)optarg[strlen(optarg) - 1]) || n < min ||
+	    n > max)
 		return why_set(why, 0,
 			       "--%s: \"%s\" is not a number from %llu to %llu",
 			       name, optarg, (unsigned long long)min,
@@ -151,9 +168,10 @@ static int parse_disk_opt(struct config *cfg, struct why *why)
 	comma = strrchr(disk->path, ',');
 	if (comma) {
 		if (strcmp(comma, ",ro"))
-			return why_set(why, 0,
-				       "--disk: unknown option \"%s\"; only \"ro\" is known",
-				       comma + 1);
+			return why_set(
+				why, 0,
+				"--disk: unknown option \"%s\"; only \"ro\" is known",
+				comma + 1);
 		*comma = '\0';
 		disk->read_only = true;
 	}
@@ -252,10 +270,11 @@ static int check_limit(const struct config *cfg, uint64_t images_bytes,
 	if (images_bytes > min - CONFIG_LIMIT_SLACK)
 		min = images_bytes + CONFIG_LIMIT_SLACK;
 	if (cfg->limit_bytes < min)
-		return why_set(why, 0,
-			       "--limit (%lluK) is too small; this guest needs at least %lluK",
-			       (unsigned long long)cfg->limit_bytes / KIB,
-			       (unsigned long long)(min + KIB - 1) / KIB);
+		return why_set(
+			why, 0,
+			"--limit (%lluK) is too small; this guest needs at least %lluK",
+			(unsigned long long)cfg->limit_bytes / KIB,
+			(unsigned long long)(min + KIB - 1) / KIB);
 	return 0;
 }
 
@@ -282,7 +301,8 @@ static int check_swap(struct config *cfg, struct why *why)
 		return why_set(why, 0, "--swap: %s is not a directory",
 			       cfg->swap_dir);
 	if (access(cfg->swap_dir, W_OK | X_OK))
-		return why_set(why, -errno, "--swap: cannot create a file in %s",
+		return why_set(why, -errno,
+			       "--swap: cannot create a file in %s",
 			       cfg->swap_dir);
 	return 0;
 }
@@ -350,17 +370,20 @@ int config_parse(struct config *cfg, int argc, char **argv,
 			return 0;
 		}
 		if (opt == ':')
-			return why_set(why, 0, "%s needs a value; see hyp --help",
+			return why_set(why, 0,
+				       "%s needs a value; see hyp --help",
 				       argv[optind - 1]);
 		if (opt == '?')
-			return why_set(why, 0, "unknown option \"%s\"; see hyp --help",
+			return why_set(why, 0,
+				       "unknown option \"%s\"; see hyp --help",
 				       argv[optind - 1]);
 		err = parse_opt(cfg, opt, why);
 		if (err)
 			return err;
 	}
 	if (optind < argc)
-		return why_set(why, 0, "unexpected argument \"%s\"; see hyp --help",
+		return why_set(why, 0,
+			       "unexpected argument \"%s\"; see hyp --help",
 			       argv[optind]);
 	return check(cfg, why);
 }

@@ -11,18 +11,18 @@
 
 #include "hyp/util.h"
 
-#define CONFIG_MAX_DISKS	4
-#define CONFIG_MAX_CPUS		64
-#define CONFIG_MIN_MEM		(16 * MIB)
-#define CONFIG_MAX_MEM		(512 * GIB)
+#define CONFIG_MAX_DISKS 4
+#define CONFIG_MAX_CPUS	 64
+#define CONFIG_MIN_MEM	 (16 * MIB)
+#define CONFIG_MAX_MEM	 (512 * GIB)
 /* What a guest needs beside kernel and initrd to get anywhere. */
-#define CONFIG_LIMIT_FLOOR	(16 * MIB)
-#define CONFIG_LIMIT_SLACK	(8 * MIB)
+#define CONFIG_LIMIT_FLOOR (16 * MIB)
+#define CONFIG_LIMIT_SLACK (8 * MIB)
 
 /* Exit codes of hyp that are not the guest's. */
-#define EXIT_GUEST_CRASHED	123
-#define EXIT_TIMED_OUT		124
-#define EXIT_HYP_FAILED		125
+#define EXIT_GUEST_CRASHED 123
+#define EXIT_TIMED_OUT	   124
+#define EXIT_HYP_FAILED	   125
 
 /** struct config_disk - one --disk */
 struct config_disk {
@@ -33,23 +33,23 @@ struct config_disk {
 /** struct config - strings point into argv, or are owned (disk paths) */
 struct config {
 	const char *kernel;
-	const char *initrd;		/* NULL: none */
-	const char *cmdline;		/* "": none */
+	const char *initrd;  /* NULL: none */
+	const char *cmdline; /* "": none */
 	struct config_disk disks[CONFIG_MAX_DISKS];
 	unsigned int nr_disks;
 	unsigned int cpus;
 	uint64_t mem_bytes;
-	uint64_t limit_bytes;		/* 0: none */
-	const char *swap_dir;		/* NULL: no swap */
+	uint64_t limit_bytes; /* 0: none */
+	const char *swap_dir; /* NULL: no swap */
 	uint64_t swap_bytes;
 	bool hints;
 	bool storm;
 	bool test_hooks;
 	bool sandbox;
-	const char *stats_path;		/* NULL: none */
+	const char *stats_path; /* NULL: none */
 	uint64_t stats_ms;
-	const char *summary_path;	/* NULL: none */
-	uint64_t timeout_s;		/* 0: none */
+	const char *summary_path; /* NULL: none */
+	uint64_t timeout_s;	  /* 0: none */
 };
 
 /** enum config_action - what the command line asks for */

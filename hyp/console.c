@@ -17,12 +17,12 @@
 #include "hyp/kvm/layout.h"
 
 /* A line of a booting kernel takes longer to come: one write for several. */
-#define TICK_NS			5000000ull
-#define AT_ONCE_NS		1ull
+#define TICK_NS	   5000000ull
+#define AT_ONCE_NS 1ull
 /* POLLOUT on a pipe promises this much (PIPE_BUF) without blocking. */
-#define WRITE_CHUNK		4096u
-#define FLUSH_TIMEOUT_MS	1000
-#define MAX_CHUNKS		8
+#define WRITE_CHUNK	 4096u
+#define FLUSH_TIMEOUT_MS 1000
+#define MAX_CHUNKS	 8
 
 struct console {
 	struct loop *loop;

@@ -10,12 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_EVENTS	8
+#define MAX_EVENTS 8
 
 struct loop {
 	int epoll_fd;
 	struct loop_handler quit_handler;
-	bool quit;		/* loop thread only */
+	bool quit; /* loop thread only */
 };
 
 static void on_quit(void *ctx, uint32_t events)

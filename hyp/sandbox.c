@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* clang-format off */
 static const int allowed[] = {
 	/* files, pipes, terminals that are open already */
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev),
@@ -40,6 +41,7 @@ static const int allowed[] = {
 	SCMP_SYS(rseq), SCMP_SYS(set_robust_list),
 	SCMP_SYS(exit_group),
 };
+/* clang-format on */
 
 void sandbox_close_inherited(void)
 {
@@ -60,8 +62,8 @@ static int add_rules(scmp_filter_ctx ctx)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
 				       not_exec);
 	if (!err)
-		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW,
-				       SCMP_SYS(mprotect), 1, not_exec);
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect),
+				       1, not_exec);
 	return err;
 }
 

@@ -12,9 +12,12 @@ struct field {
 	size_t offset;
 };
 
-#define FIELD(name, f)	{ name, offsetof(struct stats, f) }
-#define MEM_FIELD(f)	FIELD("mem_" #f, mem.f)
-#define DISK_FIELD(f)	FIELD("disk_" #f, disk.f)
+#define FIELD(name, f)                                                         \
+	{                                                                      \
+		name, offsetof(struct stats, f)                                \
+	}
+#define MEM_FIELD(f)  FIELD("mem_" #f, mem.f)
+#define DISK_FIELD(f) FIELD("disk_" #f, disk.f)
 
 /* Every field of the two structures, once. */
 static const struct field summary_fields[] = {

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* Enough to diagnose a driver; a hostile guest must not fill the host's disk. */
-#define LOG_GUEST_LINES	10
+#define LOG_GUEST_LINES 10
 
 int why_set(struct why *why, int err, const char *fmt, ...)
 {

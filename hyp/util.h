@@ -10,11 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-#define KIB		(1ull << 10)
-#define MIB		(1ull << 20)
-#define GIB		(1ull << 30)
+#define KIB (1ull << 10)
+#define MIB (1ull << 20)
+#define GIB (1ull << 30)
 
 /** struct why - one line that says what failed and what to do about it */
 struct why {
@@ -34,7 +34,7 @@ int why_set(struct why *why, int err, const char *fmt, ...)
 
 /** struct ratelimit - a budget of log lines; zero-initialised */
 struct ratelimit {
-	uint64_t used;		/* atomic */
+	uint64_t used; /* atomic */
 };
 
 /**

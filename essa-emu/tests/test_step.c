@@ -18,6 +18,7 @@
  * Rows: usage, "+" for pending.  Columns: content r, p, z, and the value that
  * no host sets.  Cells: usage afterwards, "." for an unchanged byte, "wait".
  */
+/* clang-format off */
 static const struct guest_rule {
 	unsigned int op;
 	const char *cell[2][8][4];	/* [busy][row][column] */
@@ -236,6 +237,7 @@ static const char content_rules[8][4][4] = {
 	{ "rpn", "rpn", "nnz", "rpn" },	/* V+ */
 	{ "rpn", "rpn", "nnz", "rpn" },	/* P+ */
 };
+/* clang-format on */
 
 struct fields {
 	unsigned int row, column, busy, unused;
@@ -331,7 +333,9 @@ static void host_discards_are_as_specified(void **s)
 static void host_content_changes_are_as_specified(void **s)
 {
 	static const __u8 content[3] = {
-		ESSA_RESIDENT, ESSA_PRESERVED, ESSA_ZERO,
+		ESSA_RESIDENT,
+		ESSA_PRESERVED,
+		ESSA_ZERO,
 	};
 	unsigned int byte, i;
 
@@ -346,7 +350,8 @@ static void host_content_changes_are_as_specified(void **s)
 				want = put_together(f);
 			}
 			assert_int_equal(essa_host_content((__u8)byte,
-							   content[i]), want);
+							   content[i]),
+					 want);
 		}
 	}
 }
@@ -372,9 +377,8 @@ static void discarded_means_volatile_without_content(void **s)
 	(void)s;
 	for (byte = 0; byte < 256; byte++) {
 		struct fields f = take_apart(byte);
-		int want = f.column == 2 &&
-			   (f.row == 2 || f.row == 3 || f.row == 6 ||
-			    f.row == 7);
+		int want = f.column == 2 && (f.row == 2 || f.row == 3 ||
+					     f.row == 6 || f.row == 7);
 
 		assert_int_equal(!!essa_is_discarded((__u8)byte), want);
 	}

@@ -7,17 +7,17 @@
 #include "guest-tests/lib/guest.h"
 
 #define PTE_PRESENT 0x01
-#define PTE_WRITE 0x02
-#define PTE_USER 0x04
-#define PTE_LARGE 0x80
+#define PTE_WRITE   0x02
+#define PTE_USER    0x04
+#define PTE_LARGE   0x80
 
 /* boot_params: the memory map */
 #define BP_E820_ENTRIES 0x1e8
-#define BP_E820_TABLE 0x2d0
-#define E820_RAM 1
+#define BP_E820_TABLE	0x2d0
+#define E820_RAM	1
 
 #define SCRATCH_START (16u << 20)
-#define SCRATCH_MIN (16u << 20)
+#define SCRATCH_MIN   (16u << 20)
 
 struct e820_entry {
 	uint64_t addr, size;

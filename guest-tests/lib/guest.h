@@ -16,14 +16,14 @@
 #include "guest-tests/lib/random.h"
 #include "guest-tests/lib/x86.h"
 
-#define PAGE_SIZE	4096u
-#define PAGE_WORDS	(PAGE_SIZE / 8)
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define PAGE_SIZE     4096u
+#define PAGE_WORDS    (PAGE_SIZE / 8)
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* boot.c: set up before main */
 struct guest {
-	uint64_t ram_end;	/* of the range that begins below 16 MiB */
-	uint64_t scratch;	/* from here to ram_end is the tests' */
+	uint64_t ram_end; /* of the range that begins below 16 MiB */
+	uint64_t scratch; /* from here to ram_end is the tests' */
 };
 extern struct guest guest;
 
@@ -91,10 +91,10 @@ volatile struct essa_vcpu_info *essa_info(void);
 
 /** struct discard - what a discard fault came with */
 struct discard {
-	unsigned int count;	/* since the test cleared it */
+	unsigned int count; /* since the test cleared it */
 	uint32_t latch, access;
 	uint64_t gpa;
-	uint8_t state;		/* of the frame, when the handler began */
+	uint8_t state; /* of the frame, when the handler began */
 	struct trap regs;
 };
 extern struct discard discards[MAX_CPUS];
@@ -124,7 +124,7 @@ bool page_is_zero(const uint64_t *page);
 bool page_is_code(const uint64_t *page);
 /** page_fill_code() - a function that returns CODE_RESULT at every 16th byte */
 void page_fill_code(uint64_t *page);
-#define CODE_RESULT	0x5eadbeefu
+#define CODE_RESULT 0x5eadbeefu
 /** page_volatile() - make the page Volatile. Return: did it become so? */
 bool page_volatile(const void *page);
 /** page_discard() - have the host discard it. Return: 0 or negative errno */
@@ -167,20 +167,20 @@ _Noreturn void bail_out(const char *fmt, ...)
 /** skip_all() - nothing here can run: ends the VM with 4 */
 _Noreturn void skip_all(const char *why);
 
-#define expect(cond, fmt, ...)                                             \
-	do {                                                               \
-		if (!(cond))                                               \
-			test_fail(__FILE__, __LINE__, "%s: " fmt, #cond,   \
-				  ##__VA_ARGS__);                          \
+#define expect(cond, fmt, ...)                                                 \
+	do {                                                                   \
+		if (!(cond))                                                   \
+			test_fail(__FILE__, __LINE__, "%s: " fmt, #cond,       \
+				  ##__VA_ARGS__);                              \
 	} while (0)
-#define expect_eq(a, b)                                                    \
-	do {                                                               \
-		uint64_t expect_a = (uint64_t)(a);                         \
-		uint64_t expect_b = (uint64_t)(b);                         \
-		if (expect_a != expect_b)                                  \
-			test_fail(__FILE__, __LINE__,                      \
-				  "%s is %lx, not %s (%lx)", #a, expect_a, #b,  \
-				  expect_b);                               \
+#define expect_eq(a, b)                                                        \
+	do {                                                                   \
+		uint64_t expect_a = (uint64_t)(a);                             \
+		uint64_t expect_b = (uint64_t)(b);                             \
+		if (expect_a != expect_b)                                      \
+			test_fail(__FILE__, __LINE__,                          \
+				  "%s is %lx, not %s (%lx)", #a, expect_a, #b, \
+				  expect_b);                                   \
 	} while (0)
 
 /** guest_main() - the program */

@@ -2,8 +2,8 @@
 /* Text to the first serial port: a small printf. */
 #include "guest-tests/lib/guest.h"
 
-#define COM1 0x3f8
-#define COM1_STATUS (COM1 + 5)
+#define COM1	     0x3f8
+#define COM1_STATUS  (COM1 + 5)
 #define STATUS_EMPTY 0x20
 
 static void put(char c)

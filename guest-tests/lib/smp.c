@@ -2,13 +2,13 @@
 /* Starting another CPU: INIT, start-up IPI, trampoline (start.S). */
 #include "guest-tests/lib/guest.h"
 
-#define APIC_BASE 0xfee00000u
-#define APIC_SVR 0x0f0
-#define APIC_ICR 0x300
-#define APIC_ICR2 0x310
-#define ICR_INIT 0x4500
+#define APIC_BASE   0xfee00000u
+#define APIC_SVR    0x0f0
+#define APIC_ICR    0x300
+#define APIC_ICR2   0x310
+#define ICR_INIT    0x4500
 #define ICR_STARTUP 0x4600
-#define SVR_ENABLE 0x1ff
+#define SVR_ENABLE  0x1ff
 
 /* Emulated, and the host may be running something else just now. */
 #define START_SPINS 2000000000u

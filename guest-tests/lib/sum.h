@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define SUM_INIT	0xcbf29ce484222325ull
+#define SUM_INIT 0xcbf29ce484222325ull
 
 /**
  * sum_update() - add data to a checksum

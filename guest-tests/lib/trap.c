@@ -29,7 +29,7 @@ struct descriptor_ptr {
 } __attribute__((packed));
 
 #define GATE_INTERRUPT 0x8e
-#define GATE_DPL3 0x60
+#define GATE_DPL3      0x60
 
 static uint64_t gdt[5 + 2 * MAX_CPUS] = {
 	[KERNEL_CS / 8] = 0x00af9b000000ffff,

@@ -3,19 +3,19 @@
 #ifndef GUEST_X86_H
 #define GUEST_X86_H
 
-#define KERNEL_CS	0x08
-#define KERNEL_DS	0x10
-#define USER_DS		0x1b
-#define USER_CS		0x23
-#define TSS_SEL(cpu)	(0x28 + 16 * (cpu))
+#define KERNEL_CS    0x08
+#define KERNEL_DS    0x10
+#define USER_DS	     0x1b
+#define USER_CS	     0x23
+#define TSS_SEL(cpu) (0x28 + 16 * (cpu))
 
-#define VECTOR_DF	8
-#define VECTOR_USER	0x30	/* user code is done */
-#define NR_VECTORS	0x31
+#define VECTOR_DF   8
+#define VECTOR_USER 0x30 /* user code is done */
+#define NR_VECTORS  0x31
 
-#define MAX_CPUS	4
-#define STACK_SIZE	16384
-#define AP_START	0x8000	/* page the start-up IPI names */
+#define MAX_CPUS   4
+#define STACK_SIZE 16384
+#define AP_START   0x8000 /* page the start-up IPI names */
 
 #ifndef __ASSEMBLY__
 #include <stdint.h>

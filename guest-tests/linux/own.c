@@ -17,7 +17,7 @@
 
 #define OWN_FILES 6
 #define OWN_PAGES 96
-#define WORDS (WL_PAGE / 8)
+#define WORDS	  (WL_PAGE / 8)
 
 struct own_file {
 	char path[128];

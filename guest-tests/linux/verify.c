@@ -18,7 +18,7 @@
 #include "guest-tests/lib/sum.h"
 #include "guest-tests/linux/workload.h"
 
-#define DIRECT_LEN (256u << 10)
+#define DIRECT_LEN   (256u << 10)
 #define STANDING_MAX (2u << 20)
 
 void count(struct worker *w, enum kind kind, uint64_t bytes)

@@ -20,11 +20,11 @@
 #include "guest-tests/linux/workload.h"
 
 #define MAX_PROCS 16
-#define BUF_LEN (512u << 10)
+#define BUF_LEN	  (512u << 10)
 
 /* Small files are hot: every fourth file is followed by one of them again. */
 #define HOT_MAX_BYTES (1u << 20)
-#define HOT_EVERY 4u
+#define HOT_EVERY     4u
 
 struct options {
 	const char *root, *manifest, *tmp;

@@ -94,8 +94,8 @@ int verify_file(struct worker *w, const struct file *f);
 int standing_step(struct worker *w, const struct manifest *m);
 
 /** mismatch() - report what is wrong and count it. Return: 1 */
-int mismatch(struct worker *w, const char *path, const char *how,
-	     uint64_t page, uint64_t want, uint64_t have, const void *content);
+int mismatch(struct worker *w, const char *path, const char *how, uint64_t page,
+	     uint64_t want, uint64_t have, const void *content);
 
 /** count() - one more operation of a kind, and what it verified */
 void count(struct worker *w, enum kind kind, uint64_t bytes);

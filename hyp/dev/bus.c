@@ -17,7 +17,8 @@ int bus_add(struct bus *bus, uint64_t start, uint64_t len,
 		return -ENOSPC;
 	while (at > 0 && bus->ranges[at - 1].start > start)
 		at--;
-	if (at > 0 && start - bus->ranges[at - 1].start < bus->ranges[at - 1].len)
+	if (at > 0 &&
+	    start - bus->ranges[at - 1].start < bus->ranges[at - 1].len)
 		return -EEXIST;
 	if (at < bus->nr && bus->ranges[at].start - start < len)
 		return -EEXIST;

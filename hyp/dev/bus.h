@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BUS_MAX_RANGES	32
+#define BUS_MAX_RANGES 32
 
 /** struct bus_ops - accesses to one range; @len is 1, 2, 4 or 8 */
 struct bus_ops {

@@ -9,14 +9,14 @@
 #include <unistd.h>
 
 /* Documentation/filesystems/ext4/super.rst, "Super Block". */
-#define EXT_SUPERBLOCK 1024
-#define EXT_BLOCKS_LO 0x4
-#define EXT_LOG_BLOCK_SIZE 0x18
-#define EXT_MAGIC_AT 0x38
-#define EXT_MAGIC 0xef53
-#define EXT_INCOMPAT 0x60
-#define EXT_INCOMPAT_64BIT 0x80
-#define EXT_BLOCKS_HI 0x150
+#define EXT_SUPERBLOCK	       1024
+#define EXT_BLOCKS_LO	       0x4
+#define EXT_LOG_BLOCK_SIZE     0x18
+#define EXT_MAGIC_AT	       0x38
+#define EXT_MAGIC	       0xef53
+#define EXT_INCOMPAT	       0x60
+#define EXT_INCOMPAT_64BIT     0x80
+#define EXT_BLOCKS_HI	       0x150
 #define EXT_MAX_LOG_BLOCK_SIZE 6
 
 static uint32_t get_le32(const uint8_t *p)

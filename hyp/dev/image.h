@@ -9,7 +9,7 @@
 #include "hyp/util.h"
 
 #define SECTOR_SHIFT 9
-#define SECTOR_SIZE (1u << SECTOR_SHIFT)
+#define SECTOR_SIZE  (1u << SECTOR_SHIFT)
 
 /**
  * image_open() - open and lock a disk image

@@ -6,14 +6,14 @@
 #include "hyp/kvm/layout.h"
 
 /* 8042 keyboard controller: status bits and commands. */
-#define KBD_STATUS_OUT_FULL	0x01
-#define KBD_STATUS_SYSTEM	0x14	/* self-test passed, not locked */
-#define KBD_CMD_READ_CONFIG	0x20
-#define KBD_CMD_WRITE_CONFIG	0x60
-#define KBD_CMD_SELF_TEST	0xaa
-#define KBD_CMD_TEST_PORT	0xab
-#define KBD_CMD_RESET		0xfe
-#define KBD_PORTS_DISABLED	0x30
+#define KBD_STATUS_OUT_FULL  0x01
+#define KBD_STATUS_SYSTEM    0x14 /* self-test passed, not locked */
+#define KBD_CMD_READ_CONFIG  0x20
+#define KBD_CMD_WRITE_CONFIG 0x60
+#define KBD_CMD_SELF_TEST    0xaa
+#define KBD_CMD_TEST_PORT    0xab
+#define KBD_CMD_RESET	     0xfe
+#define KBD_PORTS_DISABLED   0x30
 
 static uint8_t get8(const uint8_t *reg)
 {
@@ -173,8 +173,8 @@ int legacy_attach(struct legacy *legacy, struct bus *bus,
 		uint16_t port;
 		const struct bus_ops *ops;
 	} ports[] = {
-		{ 0x60, &kbd_data_ops },   { 0x64, &kbd_command_ops },
-		{ 0x70, &cmos_index_ops }, { 0x71, &cmos_data_ops },
+		{ 0x60, &kbd_data_ops },	 { 0x64, &kbd_command_ops },
+		{ 0x70, &cmos_index_ops },	 { 0x71, &cmos_data_ops },
 		{ LAYOUT_EXIT_PORT, &exit_ops },
 	};
 	unsigned int i;

@@ -12,18 +12,18 @@
 #include <string.h>
 
 /* Powers of two.  Linux prints bursts of some KiB while it boots. */
-#define TX_SIZE		16384u
-#define RX_SIZE		256u
+#define TX_SIZE 16384u
+#define RX_SIZE 256u
 /* A driver that finds the transmitter empty sends this much without looking. */
-#define FIFO_SIZE	16u
+#define FIFO_SIZE 16u
 
 struct uart {
 	pthread_mutex_t lock;
 	const struct uart_ops *ops;
 	void *ctx;
 	uint8_t ier, lcr, mcr, scr, fcr, dll, dlm;
-	bool thr_pending;	/* transmitter empty, not yet reported */
-	bool level;		/* of the interrupt line */
+	bool thr_pending; /* transmitter empty, not yet reported */
+	bool level;	  /* of the interrupt line */
 	unsigned int tx_head, tx_tail, rx_head, rx_tail;
 	uint8_t tx[TX_SIZE];
 	uint8_t rx[RX_SIZE];

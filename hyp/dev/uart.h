@@ -12,7 +12,7 @@
 
 #include "hyp/dev/bus.h"
 
-#define UART_PORTS	8
+#define UART_PORTS 8
 
 struct uart; /* opaque */
 
@@ -23,8 +23,9 @@ struct uart; /* opaque */
  */
 struct uart_ops {
 	void (*irq)(void *ctx, bool level);
-	void (*output)(void *ctx, bool urgent);	/* there is some; urgent: much */
-	void (*input)(void *ctx);		/* there is room again */
+	void (*output)(void *ctx,
+		       bool urgent); /* there is some; urgent: much */
+	void (*input)(void *ctx);    /* there is room again */
 };
 
 extern const struct bus_ops uart_bus_ops;

@@ -14,13 +14,13 @@
 
 #include "hyp/kvm/layout.h"
 
-#define SECTOR			512u
-#define BZ_HEADER_OFFSET	0x1f1
-#define BZ_MAGIC		0x53726448	/* "HdrS" */
-#define BZ_BOOT_FLAG		0xaa55
-#define BZ_MIN_VERSION		0x020c		/* has xloadflags */
-#define BZ_ENTRY64		0x200		/* from the payload's start */
-#define BZ_DEFAULT_SETUP_SECTS	4
+#define SECTOR		       512u
+#define BZ_HEADER_OFFSET       0x1f1
+#define BZ_MAGIC	       0x53726448 /* "HdrS" */
+#define BZ_BOOT_FLAG	       0xaa55
+#define BZ_MIN_VERSION	       0x020c /* has xloadflags */
+#define BZ_ENTRY64	       0x200  /* from the payload's start */
+#define BZ_DEFAULT_SETUP_SECTS 4
 
 static int truncated(const struct boot_image *img, struct why *why)
 {
@@ -31,8 +31,8 @@ static int truncated(const struct boot_image *img, struct why *why)
 static int not_a_kernel(const struct boot_image *img, const char *what,
 			struct why *why)
 {
-	return why_set(why, 0, "%s is not a kernel hyp can boot: %s",
-		       img->path, what);
+	return why_set(why, 0, "%s is not a kernel hyp can boot: %s", img->path,
+		       what);
 }
 
 /* Return: 0, 1 if the file ends before that, or a negative errno. */
@@ -60,15 +60,16 @@ static int parse_bzimage(struct boot_image *img, uint64_t file_bytes,
 	ret = read_at(img, &img->header, sizeof(img->header), BZ_HEADER_OFFSET);
 	if (ret)
 		return ret < 0 ? why_set(why, ret, "cannot read kernel %s",
-					 img->path)
-			       : truncated(img, why);
+					 img->path) :
+				 truncated(img, why);
 	if (h->version < BZ_MIN_VERSION || !(h->xloadflags & XLF_KERNEL_64))
 		return not_a_kernel(img, "it has no 64-bit entry point", why);
 	if (!(h->loadflags & LOADED_HIGH))
 		return not_a_kernel(img, "a zImage", why);
-	setup_bytes = (uint64_t)((h->setup_sects ? h->setup_sects
-						 : BZ_DEFAULT_SETUP_SECTS) +
-				 1) * SECTOR;
+	setup_bytes = (uint64_t)((h->setup_sects ? h->setup_sects :
+						   BZ_DEFAULT_SETUP_SECTS) +
+				 1) *
+		      SECTOR;
 	payload_bytes = (uint64_t)h->syssize * 16;
 	/* syssize counts 16-byte units; the last one may be incomplete. */
 	if (setup_bytes >= file_bytes ||
@@ -110,8 +111,8 @@ static int parse_elf_segment(struct boot_image *img, uint64_t file_bytes,
 		return truncated(img, why);
 	if (ph->p_paddr < LAYOUT_HIGH_START || ph->p_paddr >= LAYOUT_RAM_HOLE ||
 	    ph->p_memsz > LAYOUT_RAM_HOLE - ph->p_paddr)
-		return not_a_kernel(img, "a segment is not between 1 MiB and 3 GiB",
-				    why);
+		return not_a_kernel(
+			img, "a segment is not between 1 MiB and 3 GiB", why);
 	seg->gpa = ph->p_paddr;
 	seg->file_offset = ph->p_offset;
 	seg->file_bytes = ph->p_filesz;
@@ -163,7 +164,11 @@ static int parse_elf(struct boot_image *img, uint64_t file_bytes,
 
 int boot_open(struct boot_image *img, const char *path, struct why *why)
 {
-	struct { uint16_t flag; uint16_t jump; uint32_t magic; } bz;
+	struct {
+		uint16_t flag;
+		uint16_t jump;
+		uint32_t magic;
+	} bz;
 	unsigned char elf[SELFMAG];
 	struct stat st;
 	int ret;

@@ -14,7 +14,7 @@
 
 #include "hyp/util.h"
 
-#define BOOT_MAX_SEGMENTS	16
+#define BOOT_MAX_SEGMENTS 16
 
 struct mem;
 
@@ -23,29 +23,29 @@ struct boot_segment {
 	uint64_t gpa;
 	uint64_t file_offset;
 	uint64_t file_bytes;
-	uint64_t mem_bytes;	/* >= file_bytes; the rest is zero */
+	uint64_t mem_bytes; /* >= file_bytes; the rest is zero */
 };
 
 /** struct boot_image - a kernel file, parsed */
 struct boot_image {
-	int fd;			/* owned */
+	int fd; /* owned */
 	const char *path;
 	uint64_t entry_gpa;
-	uint64_t initrd_max;	/* highest address of an initrd's last byte */
+	uint64_t initrd_max; /* highest address of an initrd's last byte */
 	unsigned int cmdline_max;
 	unsigned int nr_segments;
 	struct boot_segment segments[BOOT_MAX_SEGMENTS];
-	struct setup_header header;	/* all zero for an ELF image */
+	struct setup_header header; /* all zero for an ELF image */
 };
 
 /** struct boot_setup - the machine it is to run on */
 struct boot_setup {
 	uint64_t ram_bytes;
-	const char *initrd;	/* NULL: none */
+	const char *initrd; /* NULL: none */
 	const char *cmdline;
 	unsigned int nr_cpus;
-	uint64_t reserved_gpa;	/* behind RAM, announced as reserved */
-	uint64_t reserved_bytes;/* 0: none */
+	uint64_t reserved_gpa;	 /* behind RAM, announced as reserved */
+	uint64_t reserved_bytes; /* 0: none */
 };
 
 /**

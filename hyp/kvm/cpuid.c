@@ -16,27 +16,27 @@
 #include "hyp/kvm/layout.h"
 
 /* Entries that cpuid_build() adds to KVM's. */
-#define EXTRA_ENTRIES	8
+#define EXTRA_ENTRIES 8
 
-#define LEAF_HYPERVISOR		0x40000000u
-#define LEAF_TOPOLOGY		0x0b
-#define LEAF_TOPOLOGY_V2	0x1f
-#define LEAF_KVM_FEATURES	0x40000001
-#define LEAF_AMD_SIZES		0x80000008
-#define LEAF_AMD_TOPOLOGY	0x8000001e
-#define LEAF_AMD_TOPOLOGY_V2	0x80000026
+#define LEAF_HYPERVISOR	     0x40000000u
+#define LEAF_TOPOLOGY	     0x0b
+#define LEAF_TOPOLOGY_V2     0x1f
+#define LEAF_KVM_FEATURES    0x40000001
+#define LEAF_AMD_SIZES	     0x80000008
+#define LEAF_AMD_TOPOLOGY    0x8000001e
+#define LEAF_AMD_TOPOLOGY_V2 0x80000026
 
-#define HTT			(1u << 28)	/* leaf 1, EDX */
-#define HYPERVISOR		(1u << 31)	/* leaf 1, ECX */
-#define TSC_DEADLINE		(1u << 24)	/* leaf 1, ECX */
-#define CMP_LEGACY		(1u << 1)	/* leaf 0x80000001, ECX */
+#define HTT	     (1u << 28) /* leaf 1, EDX */
+#define HYPERVISOR   (1u << 31) /* leaf 1, ECX */
+#define TSC_DEADLINE (1u << 24) /* leaf 1, ECX */
+#define CMP_LEGACY   (1u << 1)	/* leaf 0x80000001, ECX */
 
 /*
  * Asynchronous page faults would move a fault on guest RAM from the vCPU
  * thread to a worker, where nobody sees its SIGBUS.
  */
-#define ASYNC_PF_FEATURES \
-	((1u << KVM_FEATURE_ASYNC_PF) | (1u << KVM_FEATURE_ASYNC_PF_VMEXIT) | \
+#define ASYNC_PF_FEATURES                                                      \
+	((1u << KVM_FEATURE_ASYNC_PF) | (1u << KVM_FEATURE_ASYNC_PF_VMEXIT) |  \
 	 (1u << KVM_FEATURE_ASYNC_PF_INT))
 
 static unsigned int id_bits(unsigned int nr_cpus)
@@ -195,7 +195,8 @@ bool cpuid_inject_as_interrupt(void)
 
 	if (!__get_cpuid(0, &eax, &name[0], &name[2], &name[1]))
 		return false;
-	if (memcmp(name, "AuthenticAMD", 12) && memcmp(name, "HygonGenuine", 12))
+	if (memcmp(name, "AuthenticAMD", 12) &&
+	    memcmp(name, "HygonGenuine", 12))
 		return false;
 	return !is_emulated();
 }

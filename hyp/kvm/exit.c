@@ -12,7 +12,7 @@
 #include "hyp/mem/mem.h"
 
 /* Attempts to get an instruction done that KVM failed to emulate. */
-#define MAX_EMULATION	8
+#define MAX_EMULATION 8
 
 static void handle_slow_path(struct vcpu *v)
 {

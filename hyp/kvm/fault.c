@@ -21,7 +21,7 @@
 #include "hyp/mem/mem.h"
 
 /* Attempts to deliver one discard fault behind other events. */
-#define MAX_SUSPECT	64
+#define MAX_SUSPECT 64
 
 static bool event_in_delivery(const struct kvm_vcpu_events *e)
 {
@@ -86,8 +86,9 @@ static void deliver_discard_fault(struct vcpu *v, uint64_t gpa)
 	if (err == -EBUSY && v->suspect.seen < MAX_SUSPECT)
 		return;
 	if (err == -EBUSY)
-		vcpu_stop_vm(v, EXIT_GUEST_CRASHED,
-			     "discarded page touched while an event was delivered");
+		vcpu_stop_vm(
+			v, EXIT_GUEST_CRASHED,
+			"discarded page touched while an event was delivered");
 	else
 		vcpu_stop_vm(v, EXIT_HYP_FAILED,
 			     "cannot inject a discard fault");

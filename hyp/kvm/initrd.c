@@ -10,9 +10,9 @@
 
 /* cpio(5), "newc" and "crc": 13 fields of 8 hexadecimal digits behind the magic. */
 #define CPIO_HEADER_BYTES 110
-#define CPIO_FILESIZE 54
-#define CPIO_NAMESIZE 94
-#define CPIO_TRAILER "TRAILER!!!"
+#define CPIO_FILESIZE	  54
+#define CPIO_NAMESIZE	  94
+#define CPIO_TRAILER	  "TRAILER!!!"
 
 #define CHUNK_BYTES 65536
 

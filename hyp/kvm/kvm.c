@@ -11,7 +11,7 @@
 
 #include "hyp/kvm/layout.h"
 
-#define CPUID_MAX_ENTRIES	256
+#define CPUID_MAX_ENTRIES 256
 
 static const struct {
 	int cap;
@@ -160,8 +160,8 @@ int kvm_supported_cpuid(struct kvm *kvm, struct kvm_cpuid2 **out)
 	struct kvm_cpuid2 *cpuid;
 	int err;
 
-	cpuid = calloc(1, sizeof(*cpuid) +
-			  CPUID_MAX_ENTRIES * sizeof(cpuid->entries[0]));
+	cpuid = calloc(1, sizeof(*cpuid) + CPUID_MAX_ENTRIES *
+						   sizeof(cpuid->entries[0]));
 	if (!cpuid)
 		return -ENOMEM;
 	cpuid->nent = CPUID_MAX_ENTRIES;

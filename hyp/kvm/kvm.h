@@ -19,7 +19,7 @@ struct kvm_cpuid2;
 struct kvm {
 	int sys_fd;
 	int vm_fd;
-	size_t run_bytes;	/* size of a vCPU's struct kvm_run */
+	size_t run_bytes; /* size of a vCPU's struct kvm_run */
 	unsigned int nr_slots;
 	unsigned int max_vcpus;
 };

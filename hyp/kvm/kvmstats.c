@@ -6,12 +6,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define MAX_NAME	64
+#define MAX_NAME 64
 
 /* In the summary with "kvm_" in front. */
 const char *const kvmstats_names[KVMSTATS_NR] = {
-	"exits", "io_exits", "mmio_exits", "halt_exits", "irq_exits",
-	"signal_exits", "hypercalls", "pf_taken", "irq_injections",
+	"exits",      "io_exits",  "mmio_exits",
+	"halt_exits", "irq_exits", "signal_exits",
+	"hypercalls", "pf_taken",  "irq_injections",
 };
 
 static void find(struct kvmstats *ks, const struct kvm_stats_header *header)

@@ -8,15 +8,15 @@
 
 #include <stdint.h>
 
-#define KVMSTATS_NR	9
+#define KVMSTATS_NR 9
 
 extern const char *const kvmstats_names[KVMSTATS_NR];
 
 /** struct kvmstats - where the counters of one vCPU are; all zero: nowhere */
 struct kvmstats {
-	int fd;				/* owned; valid if @any */
+	int fd; /* owned; valid if @any */
 	int any;
-	uint64_t offsets[KVMSTATS_NR];	/* in the file; 0: not there */
+	uint64_t offsets[KVMSTATS_NR]; /* in the file; 0: not there */
 };
 
 /**

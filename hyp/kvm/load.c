@@ -16,20 +16,20 @@
 #include "hyp/kvm/mptable.h"
 #include "hyp/mem/mem.h"
 
-#define E820_RAM		1
-#define E820_RESERVED		2
-#define LOADER_UNKNOWN		0xff
+#define E820_RAM       1
+#define E820_RESERVED  2
+#define LOADER_UNKNOWN 0xff
 
-#define PTE_PRESENT_WRITE	0x03ull
-#define PTE_LARGE		0x80ull
+#define PTE_PRESENT_WRITE 0x03ull
+#define PTE_LARGE	  0x80ull
 
 /* Small enough that a loader cannot pin much of a tight resident limit. */
-#define LOAD_CHUNK		(256 * KIB)
+#define LOAD_CHUNK (256 * KIB)
 
 static uint64_t low_ram_end(const struct boot_setup *setup)
 {
-	return setup->ram_bytes < LAYOUT_RAM_HOLE ? setup->ram_bytes
-						  : LAYOUT_RAM_HOLE;
+	return setup->ram_bytes < LAYOUT_RAM_HOLE ? setup->ram_bytes :
+						    LAYOUT_RAM_HOLE;
 }
 
 static int read_full(int fd, void *buf, size_t len, uint64_t offset)
@@ -86,13 +86,15 @@ static int load_kernel(const struct boot_image *img, struct mem *mem,
 		const struct boot_segment *seg = &img->segments[i];
 
 		if (seg->gpa >= ram_end || seg->mem_bytes > ram_end - seg->gpa)
-			return why_set(why, 0,
-				       "kernel %s needs memory up to %lluM; give it more with --mem",
-				       img->path,
-				       (unsigned long long)(seg->gpa +
-					seg->mem_bytes + MIB - 1) / MIB);
-		err = load_file(mem, img->fd, seg->file_offset,
-				seg->file_bytes, seg->gpa);
+			return why_set(
+				why, 0,
+				"kernel %s needs memory up to %lluM; give it more with --mem",
+				img->path,
+				(unsigned long long)(seg->gpa + seg->mem_bytes +
+						     MIB - 1) /
+					MIB);
+		err = load_file(mem, img->fd, seg->file_offset, seg->file_bytes,
+				seg->gpa);
 		if (err)
 			return why_set(why, err, "cannot load kernel %s",
 				       img->path);
@@ -134,9 +136,10 @@ static int load_initrd(const struct boot_image *img, struct mem *mem,
 		end = img->initrd_max + 1;
 	kernel_end = (kernel_end + MEM_PAGE_SIZE - 1) & ~(MEM_PAGE_SIZE - 1ull);
 	if (end < kernel_end || (uint64_t)st.st_size > end - kernel_end) {
-		err = why_set(why, 0,
-			      "initrd %s does not fit behind the kernel; give more with --mem",
-			      setup->initrd);
+		err = why_set(
+			why, 0,
+			"initrd %s does not fit behind the kernel; give more with --mem",
+			setup->initrd);
 		goto out;
 	}
 	gpa = (end - (uint64_t)st.st_size) & ~(MEM_PAGE_SIZE - 1ull);
@@ -205,7 +208,10 @@ static int write_low_memory(struct mem *mem, const struct boot_setup *setup,
 {
 	/* Null, unused, __BOOT_CS (0x10), __BOOT_DS (0x18). */
 	static const uint64_t gdt[4] = {
-		0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull,
+		0,
+		0,
+		0x00af9b000000ffffull,
+		0x00cf93000000ffffull,
 	};
 	uint8_t mptable[4096] = { 0 };
 	int len, err;

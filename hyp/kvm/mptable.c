@@ -11,22 +11,22 @@
 
 #include "hyp/kvm/layout.h"
 
-#define MP_PROCESSOR	0
-#define MP_BUS		1
-#define MP_IOAPIC	2
-#define MP_INTERRUPT	3
-#define MP_LOCAL	4
+#define MP_PROCESSOR 0
+#define MP_BUS	     1
+#define MP_IOAPIC    2
+#define MP_INTERRUPT 3
+#define MP_LOCAL     4
 
-#define MP_INT		0
-#define MP_NMI		1
-#define MP_EXTINT	3
+#define MP_INT	  0
+#define MP_NMI	  1
+#define MP_EXTINT 3
 
-#define MP_CONFORMING	0x0
-#define MP_LEVEL_HIGH	0xd
+#define MP_CONFORMING 0x0
+#define MP_LEVEL_HIGH 0xd
 
-#define APIC_VERSION	0x14
-#define ISA_IRQS	16
-#define ALL_LAPICS	0xff
+#define APIC_VERSION 0x14
+#define ISA_IRQS     16
+#define ALL_LAPICS   0xff
 
 struct mp_floating {
 	char signature[4];
@@ -101,7 +101,8 @@ static uint8_t checksum(const void *buf, size_t len)
 
 static void put_interrupts(struct writer *w, uint8_t ioapic)
 {
-	struct mp_interrupt e = { .type = MP_INTERRUPT, .kind = MP_INT,
+	struct mp_interrupt e = { .type = MP_INTERRUPT,
+				  .kind = MP_INT,
 				  .dst_apic = ioapic };
 	unsigned int irq;
 
@@ -118,8 +119,10 @@ static void put_interrupts(struct writer *w, uint8_t ioapic)
 	}
 	e = (struct mp_interrupt){ .type = MP_LOCAL, .kind = MP_EXTINT };
 	put(w, &e, sizeof(e));
-	e = (struct mp_interrupt){ .type = MP_LOCAL, .kind = MP_NMI,
-				   .dst_apic = ALL_LAPICS, .dst_pin = 1 };
+	e = (struct mp_interrupt){ .type = MP_LOCAL,
+				   .kind = MP_NMI,
+				   .dst_apic = ALL_LAPICS,
+				   .dst_pin = 1 };
 	put(w, &e, sizeof(e));
 }
 
@@ -128,8 +131,11 @@ int mptable_build(void *buf, size_t size, uint64_t gpa, unsigned int nr_cpus)
 	struct mp_floating *floating = buf;
 	struct writer w = { .buf = buf, .size = size };
 	struct mp_ioapic ioapic = {
-		.type = MP_IOAPIC, .id = (uint8_t)nr_cpus,
-		.version = 0x11, .flags = 1, .address = LAYOUT_IOAPIC,
+		.type = MP_IOAPIC,
+		.id = (uint8_t)nr_cpus,
+		.version = 0x11,
+		.flags = 1,
+		.address = LAYOUT_IOAPIC,
 	};
 	struct mp_bus isa = { .type = MP_BUS, .name = "ISA   " };
 	struct mp_header *header;
@@ -141,10 +147,12 @@ int mptable_build(void *buf, size_t size, uint64_t gpa, unsigned int nr_cpus)
 	w.used = sizeof(*floating) + sizeof(*header);
 	for (i = 0; i < nr_cpus; i++) {
 		struct mp_processor cpu = {
-			.type = MP_PROCESSOR, .id = (uint8_t)i,
+			.type = MP_PROCESSOR,
+			.id = (uint8_t)i,
 			.version = APIC_VERSION,
 			.flags = i == 0 ? 3 : 1, /* enabled, boot processor */
-			.signature = 0x600, .features = 0x201,
+			.signature = 0x600,
+			.features = 0x201,
 		};
 
 		put(&w, &cpu, sizeof(cpu));

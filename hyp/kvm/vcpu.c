@@ -26,9 +26,9 @@
 #include "hyp/kvm/vcpu_priv.h"
 #include "hyp/kvm/vcpu_state.h"
 
-#define KICK_SIGNAL	(SIGRTMIN + 1)
+#define KICK_SIGNAL (SIGRTMIN + 1)
 /* The kernel's sigset_t: one bit per signal. */
-#define KERNEL_SIGSET_BYTES	8
+#define KERNEL_SIGSET_BYTES 8
 
 const char *const vcpu_count_names[VCPU_NR_COUNTS] = {
 	[VCPU_IO] = "exit_io",

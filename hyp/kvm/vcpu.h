@@ -21,16 +21,16 @@ struct vcpu; /* opaque */
 
 /** enum vcpu_count - what a vCPU counts; names in vcpu_count_names[] */
 enum vcpu_count {
-	VCPU_IO,		/* ports, without the slow path */
+	VCPU_IO, /* ports, without the slow path */
 	VCPU_MMIO,
 	VCPU_HLT,
-	VCPU_HYPERCALL,		/* slow path of the page-hinting interface */
-	VCPU_INTR,		/* KVM_RUN interrupted by a signal */
-	VCPU_SIGBUS,		/* ... of which: touched a poison marker */
+	VCPU_HYPERCALL, /* slow path of the page-hinting interface */
+	VCPU_INTR,	/* KVM_RUN interrupted by a signal */
+	VCPU_SIGBUS,	/* ... of which: touched a poison marker */
 	VCPU_SHUTDOWN,
 	VCPU_OTHER,
 	VCPU_EMULATION,
-	VCPU_INJECTED,		/* discard faults delivered */
+	VCPU_INJECTED, /* discard faults delivered */
 	VCPU_NR_COUNTS,
 };
 
@@ -41,10 +41,10 @@ struct vcpu_env {
 	struct kvm *kvm;
 	struct mem *mem;
 	const struct bus *pio, *mmio;
-	struct essa_vcpu_info *info;	/* array, LAYOUT_INFO_STRIDE apart */
+	struct essa_vcpu_info *info; /* array, LAYOUT_INFO_STRIDE apart */
 	bool hints;
 	bool test_hooks;
-	bool inject_interrupt;		/* SVM: see fault.c */
+	bool inject_interrupt; /* SVM: see fault.c */
 	/* Held by the creator until all threads exist and are confined. */
 	pthread_mutex_t *gate;
 	/* The VM is to stop; @code is hyp's exit code.  Any thread. */

@@ -19,19 +19,19 @@ struct vcpu {
 	struct kvm_run *run;
 	pthread_t thread;
 	bool started;
-	bool stop;			/* atomic; set once, by anyone */
-	sigset_t wait_set;		/* SIGBUS and the kick */
+	bool stop;	   /* atomic; set once, by anyone */
+	sigset_t wait_set; /* SIGBUS and the kick */
 	struct {
 		uint64_t gpa, rip;
 		unsigned int seen;
-	} suspect;			/* discard fault, not injected yet */
+	} suspect; /* discard fault, not injected yet */
 	struct {
 		uint64_t rip;
 		unsigned int seen;
-	} emulation;			/* that KVM failed at */
+	} emulation; /* that KVM failed at */
 	struct ratelimit log;
 	struct kvmstats kvmstats;
-	uint64_t counts[VCPU_NR_COUNTS];/* atomic; written by the thread */
+	uint64_t counts[VCPU_NR_COUNTS]; /* atomic; written by the thread */
 };
 
 static inline void vcpu_inc(struct vcpu *v, enum vcpu_count what)

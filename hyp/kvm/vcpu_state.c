@@ -8,27 +8,27 @@
 
 #include "hyp/kvm/layout.h"
 
-#define MSR_IA32_MISC_ENABLE		0x1a0
-#define MISC_ENABLE_FAST_STRING		(1ull << 0)
-#define MSR_MTRR_DEF_TYPE		0x2ff
-#define MTRR_ENABLE_WRITE_BACK		0xc06
+#define MSR_IA32_MISC_ENABLE	0x1a0
+#define MISC_ENABLE_FAST_STRING (1ull << 0)
+#define MSR_MTRR_DEF_TYPE	0x2ff
+#define MTRR_ENABLE_WRITE_BACK	0xc06
 
-#define APIC_LVT0			0x350
-#define APIC_LVT1			0x360
-#define APIC_MODE_NMI			0x400
-#define APIC_MODE_EXTINT		0x700
+#define APIC_LVT0	 0x350
+#define APIC_LVT1	 0x360
+#define APIC_MODE_NMI	 0x400
+#define APIC_MODE_EXTINT 0x700
 
-#define CR0_PE				(1u << 0)
-#define CR0_ET				(1u << 4)
-#define CR0_PG				(1u << 31)
-#define CR4_PAE				(1u << 5)
-#define EFER_LME			(1u << 8)
-#define EFER_LMA			(1u << 10)
-#define RFLAGS_FIXED			(1u << 1)
+#define CR0_PE	     (1u << 0)
+#define CR0_ET	     (1u << 4)
+#define CR0_PG	     (1u << 31)
+#define CR4_PAE	     (1u << 5)
+#define EFER_LME     (1u << 8)
+#define EFER_LMA     (1u << 10)
+#define RFLAGS_FIXED (1u << 1)
 
-#define BOOT_CS				0x10
-#define BOOT_DS				0x18
-#define GDT_BYTES			32
+#define BOOT_CS	  0x10
+#define BOOT_DS	  0x18
+#define GDT_BYTES 32
 
 static int set_msrs(int fd)
 {
@@ -83,12 +83,22 @@ int vcpu_state_init(int fd, unsigned int index, struct kvm_cpuid2 *cpuid)
 int vcpu_state_boot(int fd, uint64_t entry_gpa)
 {
 	struct kvm_segment code = {
-		.limit = 0xffffffff, .selector = BOOT_CS, .type = 11,
-		.present = 1, .s = 1, .l = 1, .g = 1,
+		.limit = 0xffffffff,
+		.selector = BOOT_CS,
+		.type = 11,
+		.present = 1,
+		.s = 1,
+		.l = 1,
+		.g = 1,
 	};
 	struct kvm_segment data = {
-		.limit = 0xffffffff, .selector = BOOT_DS, .type = 3,
-		.present = 1, .s = 1, .db = 1, .g = 1,
+		.limit = 0xffffffff,
+		.selector = BOOT_DS,
+		.type = 3,
+		.present = 1,
+		.s = 1,
+		.db = 1,
+		.g = 1,
 	};
 	struct kvm_regs regs = {
 		.rip = entry_gpa,

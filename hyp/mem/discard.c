@@ -15,9 +15,9 @@
 #include "hyp/mem/uffd.h"
 
 /* Low bits of an entry; the frame above makes entries sort by address. */
-#define DISCARD_PAGE	1u	/* there is a page to release */
-#define DISCARD_MARK	2u	/* a touch is a discard fault: needs a marker */
-#define DISCARD_SHIFT	2
+#define DISCARD_PAGE  1u /* there is a page to release */
+#define DISCARD_MARK  2u /* a touch is a discard fault: needs a marker */
+#define DISCARD_SHIFT 2
 
 int __discard_commit(struct mem *mem, struct discard_batch *b, uint64_t idx)
 {
@@ -112,7 +112,9 @@ static uint32_t release_pages(struct mem *mem, const struct discard_batch *b)
 		return 0;
 	err = advise(mem, iov, nr_iov, (size_t)pages * MEM_PAGE_SIZE);
 	if (err)
-		mem_fatal(mem, err, "cannot release guest memory: is it locked (mlockall)?");
+		mem_fatal(
+			mem, err,
+			"cannot release guest memory: is it locked (mlockall)?");
 	mem_count(&mem->count.release_batches, 1);
 	return pages;
 }
@@ -129,7 +131,9 @@ static void place_markers(struct mem *mem, const struct discard_batch *b)
 				  (size_t)nr * MEM_PAGE_SIZE);
 		/* Without a marker a touch would read zeros silently. */
 		if (err)
-			mem_fatal(mem, err, "cannot mark discarded guest memory: out of memory for page tables?");
+			mem_fatal(
+				mem, err,
+				"cannot mark discarded guest memory: out of memory for page tables?");
 	}
 }
 
@@ -184,6 +188,6 @@ void discard_probe(struct mem *mem)
 
 	mem->has_process_madvise = mem->self_fd >= 0 &&
 				   syscall(SYS_process_madvise, mem->self_fd,
-					   &iov, 1, MADV_DONTNEED, 0) ==
-					   MEM_PAGE_SIZE;
+					   &iov, 1, MADV_DONTNEED,
+					   0) == MEM_PAGE_SIZE;
 }

@@ -16,7 +16,7 @@
 
 struct mem;
 
-#define DISCARD_BATCH	512u
+#define DISCARD_BATCH 512u
 
 /**
  * struct discard_batch - frames committed, their release still to come
@@ -25,8 +25,8 @@ struct mem;
  */
 struct discard_batch {
 	unsigned int nr;
-	uint32_t nr_freed;	/* frames whose memory went, of all flushes */
-	uint64_t entry[DISCARD_BATCH];	/* frame << 2 | DISCARD_* */
+	uint32_t nr_freed; /* frames whose memory went, of all flushes */
+	uint64_t entry[DISCARD_BATCH]; /* frame << 2 | DISCARD_* */
 };
 
 /**

@@ -8,7 +8,7 @@
 struct mem;
 
 /* Frames that one fill may cover: fault-around, readahead. */
-#define FILL_MAX_ZERO 16u
+#define FILL_MAX_ZERO	   16u
 #define FILL_MAX_PRESERVED 8u
 
 /** fill_max() - frames that one fill_run() may cover, by what @idx has now */

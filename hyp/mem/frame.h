@@ -37,12 +37,12 @@ enum frame_content {
 
 enum frame_busy {
 	FRAME_IDLE,
-	FRAME_FILL,	/* is being made resident */
-	FRAME_DISCARD,	/* old backing is being released */
+	FRAME_FILL,    /* is being made resident */
+	FRAME_DISCARD, /* old backing is being released */
 	FRAME_PAGE_OUT,
 };
 
-#define FRAME_MAX_PINS	UINT16_MAX
+#define FRAME_MAX_PINS UINT16_MAX
 
 struct frame {
 	uint32_t slot;		/* valid while preserved */
@@ -51,12 +51,12 @@ struct frame {
 	uint8_t busy : 2;	/* enum frame_busy */
 	uint8_t poisoned : 1;	/* zero, with a poison marker in place */
 	uint8_t waited : 1;	/* whoever publishes must UFFDIO_WAKE */
-	uint8_t referenced : 1;	/* second chance */
+	uint8_t referenced : 1; /* second chance */
 };
 
 /* Frames of one block share a stripe, so that a run needs one lock only. */
-#define FRAME_BLOCK	64
-#define FRAME_STRIPES	64
+#define FRAME_BLOCK   64
+#define FRAME_STRIPES 64
 
 struct stripe {
 	pthread_mutex_t lock;

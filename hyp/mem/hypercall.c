@@ -8,8 +8,9 @@
 #include "hyp/mem/priv.h"
 #include "hyp/mem/state.h"
 
-#define FEATURES_KNOWN	(ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE | \
-			 ESSA_FEAT_POTENTIAL | ESSA_FEAT_TEST)
+#define FEATURES_KNOWN                                                         \
+	(ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE | ESSA_FEAT_POTENTIAL |         \
+	 ESSA_FEAT_TEST)
 
 /* Does a byte show that the guest's operation was done? */
 static bool is_done(unsigned int op, uint8_t byte)
@@ -62,7 +63,7 @@ static int wait_range(struct mem *mem, uint64_t idx, uint64_t nr)
 }
 
 /* Waits for one frame; a guest that scribbles busy bits shall not keep us. */
-#define OPERATE_TRIES	1000u
+#define OPERATE_TRIES 1000u
 
 static int32_t operate(struct mem *mem, unsigned int op, uint64_t idx,
 		       uint64_t nr)

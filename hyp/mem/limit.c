@@ -5,10 +5,10 @@
 
 #include "hyp/mem/priv.h"
 
-#define LIMIT_GAP_MIN	16u
-#define LIMIT_GAP_MAX	1024u
+#define LIMIT_GAP_MIN 16u
+#define LIMIT_GAP_MAX 1024u
 /* Rounds of reclaim a charge sees fail before it is let through. */
-#define LIMIT_PATIENCE	4u
+#define LIMIT_PATIENCE 4u
 
 void limit_init(struct limit *l)
 {
@@ -60,7 +60,8 @@ static void note_peak(struct limit *l, uint64_t now)
 {
 	uint64_t peak = atomic_load(&l->peak);
 
-	while (now > peak && !atomic_compare_exchange_weak(&l->peak, &peak, now))
+	while (now > peak &&
+	       !atomic_compare_exchange_weak(&l->peak, &peak, now))
 		;
 }
 

@@ -24,15 +24,15 @@
 struct mem;
 
 struct limit {
-	_Atomic uint64_t limit;		/* frames; UINT64_MAX: none */
+	_Atomic uint64_t limit; /* frames; UINT64_MAX: none */
 	_Atomic uint64_t charged;
 	_Atomic uint64_t peak;
 	_Atomic unsigned int waiters;
-	_Atomic bool kicked;		/* reclaim has been or is being woken */
-	pthread_mutex_t lock;		/* guards idle_rounds; sleeping */
-	pthread_cond_t room;		/* something was uncharged */
-	pthread_cond_t work;		/* reclaim is wanted */
-	uint64_t idle_rounds;		/* of reclaim, that freed nothing */
+	_Atomic bool kicked;  /* reclaim has been or is being woken */
+	pthread_mutex_t lock; /* guards idle_rounds; sleeping */
+	pthread_cond_t room;  /* something was uncharged */
+	pthread_cond_t work;  /* reclaim is wanted */
+	uint64_t idle_rounds; /* of reclaim, that freed nothing */
 };
 
 void limit_init(struct limit *l);

@@ -20,8 +20,8 @@
 #include "hyp/mem/uffd.h"
 
 /* Below this even pins and the batches in flight do not fit. */
-#define MEM_MIN_LIMIT	256u
-#define MEM_MAX_BYTES	(1ull << 40)
+#define MEM_MIN_LIMIT 256u
+#define MEM_MAX_BYTES (1ull << 40)
 
 void mem_fatal(struct mem *mem, int err, const char *what)
 {
@@ -68,7 +68,8 @@ static int check_limit(const struct mem *mem, uint64_t limit_bytes)
 
 static void set_limit(struct mem *mem, uint64_t limit_bytes)
 {
-	limit_set(mem, limit_bytes ? limit_bytes >> MEM_PAGE_SHIFT : UINT64_MAX);
+	limit_set(mem,
+		  limit_bytes ? limit_bytes >> MEM_PAGE_SHIFT : UINT64_MAX);
 }
 
 static int map_ram(struct mem *mem, const char **why)
@@ -87,7 +88,9 @@ static int map_ram(struct mem *mem, const char **why)
 	/* A child's copy would keep pages from being moved. */
 	madvise(p, len, MADV_DONTFORK);
 	mem->regions[0] = (struct mem_region){
-		.gpa = 0, .size_bytes = low, .hva = p,
+		.gpa = 0,
+		.size_bytes = low,
+		.hva = p,
 	};
 	mem->nr_regions = 1;
 	if (len > low) {
@@ -140,7 +143,8 @@ static int open_fds(struct mem *mem, const char **why)
 static int check_config(const struct mem_config *cfg, const char **why)
 {
 	*why = "guest memory must be a multiple of 4 KiB, from 1 MiB to 1 TiB";
-	if (cfg->size_bytes % MEM_PAGE_SIZE || cfg->size_bytes > MEM_MAX_BYTES ||
+	if (cfg->size_bytes % MEM_PAGE_SIZE ||
+	    cfg->size_bytes > MEM_MAX_BYTES ||
 	    cfg->size_bytes < MEM_MIN_LIMIT * MEM_PAGE_SIZE)
 		return -EINVAL;
 	return 0;

@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #define MEM_PAGE_SIZE	4096u
-#define MEM_MAX_REGIONS	2
+#define MEM_MAX_REGIONS 2
 
 struct mem; /* opaque */
 
@@ -52,22 +52,22 @@ struct mem_region {
 
 /* What a vCPU thread does about a SIGBUS on guest RAM. */
 enum mem_fault {
-	MEM_FAULT_RETRY,	/* frame is accessible now: run on */
-	MEM_FAULT_DISCARD,	/* inject a discard fault */
-	MEM_FAULT_FOREIGN,	/* not an address of guest RAM */
+	MEM_FAULT_RETRY,   /* frame is accessible now: run on */
+	MEM_FAULT_DISCARD, /* inject a discard fault */
+	MEM_FAULT_FOREIGN, /* not an address of guest RAM */
 };
 
 /** struct mem_stats - counters since mem_create(), in frames unless said */
 struct mem_stats {
 	uint64_t frames, resident, resident_peak, preserved, limit;
 	uint64_t discarded_unused, discarded_volatile;
-	uint64_t discard_lost;		/* the guest was faster than the CAS */
+	uint64_t discard_lost; /* the guest was faster than the CAS */
 	uint64_t swapped_out, swapped_in;
 	uint64_t swap_out_bytes, swap_in_bytes;
 	uint64_t fault_zero, fault_preserved, fault_stale, fault_discard;
-	uint64_t device_fills;		/* filled for a device access */
+	uint64_t device_fills; /* filled for a device access */
 	uint64_t release_batches;
-	uint64_t busy_waits;		/* ESSA_CMD_WAIT calls that slept */
+	uint64_t busy_waits; /* ESSA_CMD_WAIT calls that slept */
 	uint64_t scans;
 };
 
@@ -85,7 +85,8 @@ struct mem_dist {
  * RAM begins as zero (no backing).  No thread runs yet.
  * Return: 0 or a negative errno.
  */
-int mem_create(struct mem **out, const struct mem_config *cfg, const char **why);
+int mem_create(struct mem **out, const struct mem_config *cfg,
+	       const char **why);
 
 /** mem_start() - start the pager and reclaim threads */
 int mem_start(struct mem *mem);

@@ -10,7 +10,7 @@
 #include "hyp/mem/state.h"
 #include "hyp/mem/uffd.h"
 
-#define STAGING_BYTES	((size_t)PAGEOUT_BATCH * MEM_PAGE_SIZE)
+#define STAGING_BYTES ((size_t)PAGEOUT_BATCH * MEM_PAGE_SIZE)
 
 int pageout_init(struct mem *mem, const char **why)
 {
@@ -94,7 +94,9 @@ static void move_out(struct mem *mem, const uint64_t *idx, unsigned int nr)
 		if (err) {
 			/* In use by the kernel, shared by KSM: later, perhaps. */
 			if (err != -EBUSY && err != -EAGAIN)
-				mem_fatal(mem, err, "cannot move guest memory out of the way: the host needs a working UFFDIO_MOVE");
+				mem_fatal(
+					mem, err,
+					"cannot move guest memory out of the way: the host needs a working UFFDIO_MOVE");
 			publish_resident(mem, idx[i], true);
 			i++;
 		}
@@ -134,10 +136,11 @@ static int write_run(struct mem *mem, unsigned int i, unsigned int run)
 			swap_free(mem->swap, slot, got);
 			for (k = 0; k < run; k++)
 				po->page[i + k].keep = true;
-			mem_fatal(mem, err,
-				  err == -ENOSPC ?
-				  "no space left for the swap file: free some in the swap directory" :
-				  "cannot write the swap file: check the disk and file system of the swap directory");
+			mem_fatal(
+				mem, err,
+				err == -ENOSPC ?
+					"no space left for the swap file: free some in the swap directory" :
+					"cannot write the swap file: check the disk and file system of the swap directory");
 			return err;
 		}
 		mem_count(&mem->count.swap_out_bytes,
@@ -209,7 +212,8 @@ static void move_back(struct mem *mem, unsigned int i)
 		err = uffd_copy(mem->uffd, mem_hva(mem, p->idx), staged(po, i),
 				MEM_PAGE_SIZE);
 	if (err)
-		mem_fatal(mem, err, "the host has no memory left for the guest");
+		mem_fatal(mem, err,
+			  "the host has no memory left for the guest");
 	if (!p->zero && !p->keep)
 		swap_free(mem->swap, p->slot, 1);
 	publish_resident(mem, p->idx, true);

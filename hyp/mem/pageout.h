@@ -16,19 +16,19 @@
 
 struct mem;
 
-#define PAGEOUT_BATCH	128u
+#define PAGEOUT_BATCH 128u
 
 struct pageout_page {
 	uint64_t idx;
 	uint32_t slot;
-	bool zero;	/* nothing to keep: goes without a slot */
-	bool keep;	/* is to be moved back */
+	bool zero; /* nothing to keep: goes without a slot */
+	bool keep; /* is to be moved back */
 };
 
 struct pageout {
-	pthread_mutex_t lock;	/* guards what follows */
-	uint8_t *staging;	/* PAGEOUT_BATCH pages, empty between batches */
-	unsigned int nr;	/* page[i] is in the i-th page of it */
+	pthread_mutex_t lock; /* guards what follows */
+	uint8_t *staging;     /* PAGEOUT_BATCH pages, empty between batches */
+	unsigned int nr;      /* page[i] is in the i-th page of it */
 	struct pageout_page page[PAGEOUT_BATCH];
 };
 

@@ -29,9 +29,9 @@
 #include "hyp/mem/reclaim.h"
 #include "hyp/mem/swap.h"
 
-#define MEM_PAGE_SHIFT		12
-#define MEM_HOLE_START		(3ull << 30)
-#define MEM_HOLE_END		(4ull << 30)
+#define MEM_PAGE_SHIFT 12
+#define MEM_HOLE_START (3ull << 30)
+#define MEM_HOLE_END   (4ull << 30)
 
 struct mem_counters {
 	_Atomic uint64_t preserved;
@@ -49,18 +49,18 @@ struct mem {
 	unsigned int nr_regions;
 	uint64_t nr_frames;
 	uint64_t nr_gfns;
-	uint8_t *ram;		/* frame i is at ram + i * 4 KiB: no hole here */
-	uint8_t *table;		/* shared with the guest, indexed by gfn */
+	uint8_t *ram;	/* frame i is at ram + i * 4 KiB: no hole here */
+	uint8_t *table; /* shared with the guest, indexed by gfn */
 	size_t table_bytes;
 	int uffd;
-	int stop_fd;		/* eventfd: the pager is to end */
-	int self_fd;		/* pidfd of this process, for process_madvise(); or -1 */
+	int stop_fd; /* eventfd: the pager is to end */
+	int self_fd; /* pidfd of this process, for process_madvise(); or -1 */
 	bool has_process_madvise;
 
 	struct frame *frames;
 	struct stripe *stripes;
 	struct limit limit;
-	struct swap *swap;	/* NULL: none */
+	struct swap *swap; /* NULL: none */
 	struct pageout pageout;
 	struct reclaim reclaim;
 	struct mem_counters count;

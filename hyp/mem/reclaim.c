@@ -15,11 +15,11 @@
 #include "hyp/mem/state.h"
 
 /* Storm: the pause between two scans; enough for a guest to get on. */
-#define STORM_PAUSE_MS	1u
+#define STORM_PAUSE_MS 1u
 /* After a round that freed nothing while charges wait for room. */
-#define IDLE_PAUSE_MS	1u
+#define IDLE_PAUSE_MS 1u
 
-#define LANES		0x0101010101010101ull
+#define LANES 0x0101010101010101ull
 
 int reclaim_init(struct mem *mem)
 {
@@ -192,7 +192,8 @@ static unsigned int claim_block(struct mem *mem, uint64_t block, int turn,
 		if (f->content != FRAME_RESIDENT || f->busy || f->pins)
 			continue;
 		usage = state_usage(mem, state_read(mem, i));
-		if (turn < 2 && (usage == ESSA_UNUSED || usage == ESSA_VOLATILE))
+		if (turn < 2 &&
+		    (usage == ESSA_UNUSED || usage == ESSA_VOLATILE))
 			continue;
 		if (turn < 2 && f->referenced) {
 			f->referenced = 0;
@@ -262,9 +263,12 @@ static uint64_t round_of(struct mem *mem, uint64_t need)
 static void no_room(struct mem *mem)
 {
 	if (!mem->swap)
-		mem_fatal(mem, -ENOSPC, "resident limit reached and no swap: raise --limit or give --swap");
+		mem_fatal(
+			mem, -ENOSPC,
+			"resident limit reached and no swap: raise --limit or give --swap");
 	else if (swap_is_full(mem->swap))
-		mem_fatal(mem, -ENOSPC, "swap file is full: raise --swap-size or --limit");
+		mem_fatal(mem, -ENOSPC,
+			  "swap file is full: raise --swap-size or --limit");
 	else
 		limit_idle_round(mem);
 }

@@ -14,13 +14,13 @@
 
 struct mem;
 
-#define RECLAIM_AGES	256u
+#define RECLAIM_AGES 256u
 
 struct reclaim {
-	uint8_t *age;		/* frame: generation first seen volatile, or 0 */
-	uint8_t generation;	/* 1 .. 255 */
-	uint64_t hand;		/* block where the next scan for V begins */
-	uint64_t clock;		/* block where the next page-out begins */
+	uint8_t *age;	    /* frame: generation first seen volatile, or 0 */
+	uint8_t generation; /* 1 .. 255 */
+	uint64_t hand;	    /* block where the next scan for V begins */
+	uint64_t clock;	    /* block where the next page-out begins */
 	uint64_t by_age[RECLAIM_AGES];
 	struct discard_batch batch;
 };

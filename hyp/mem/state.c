@@ -135,8 +135,7 @@ void __state_reset(struct mem *mem, uint64_t idx)
 			 __ATOMIC_SEQ_CST);
 }
 
-int state_guest_op(struct mem *mem, uint64_t idx, unsigned int op,
-		   uint8_t *old)
+int state_guest_op(struct mem *mem, uint64_t idx, unsigned int op, uint8_t *old)
 {
 	uint8_t byte = state_read(mem, idx);
 	int next;

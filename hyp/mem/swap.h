@@ -12,10 +12,10 @@
 struct swap {
 	int fd;
 	uint32_t nr_slots;
-	pthread_mutex_t lock;	/* guards what follows */
-	uint64_t *used;		/* one bit a slot */
+	pthread_mutex_t lock; /* guards what follows */
+	uint64_t *used;	      /* one bit a slot */
 	uint32_t nr_used;
-	uint32_t next;		/* where the next search begins */
+	uint32_t next; /* where the next search begins */
 };
 
 /**

@@ -13,17 +13,17 @@
 
 /* Newer than the headers of Debian 12. */
 #ifndef UFFDIO_POISON
-#define _UFFDIO_POISON		0x08
+#define _UFFDIO_POISON 0x08
 struct uffdio_poison {
 	struct uffdio_range range;
 	__u64 mode;
 	__s64 updated;
 };
-#define UFFDIO_POISON _IOWR(UFFDIO, _UFFDIO_POISON, struct uffdio_poison)
-#define UFFD_FEATURE_POISON	(1 << 14)
+#define UFFDIO_POISON	    _IOWR(UFFDIO, _UFFDIO_POISON, struct uffdio_poison)
+#define UFFD_FEATURE_POISON (1 << 14)
 #endif
 #ifndef UFFDIO_MOVE
-#define _UFFDIO_MOVE		0x05
+#define _UFFDIO_MOVE 0x05
 struct uffdio_move {
 	__u64 dst;
 	__u64 src;
@@ -31,11 +31,11 @@ struct uffdio_move {
 	__u64 mode;
 	__s64 move;
 };
-#define UFFDIO_MOVE _IOWR(UFFDIO, _UFFDIO_MOVE, struct uffdio_move)
-#define UFFD_FEATURE_MOVE	(1 << 16)
+#define UFFDIO_MOVE	  _IOWR(UFFDIO, _UFFDIO_MOVE, struct uffdio_move)
+#define UFFD_FEATURE_MOVE (1 << 16)
 #endif
 #ifndef USERFAULTFD_IOC_NEW
-#define USERFAULTFD_IOC_NEW	_IO(0xAA, 0x00)
+#define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
 #endif
 
 static int open_fd(void)

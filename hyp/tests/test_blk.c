@@ -24,18 +24,18 @@
 #include "hyp/dev/virtio/blk.h"
 #include "hyp/mem/mem.h"
 
-#define RAM_BYTES	(64 * MIB)
-#define LIMIT_BYTES	(8 * MIB)
-#define DISK_BYTES	(8 * MIB)
-#define QUEUE_SIZE	256u
-#define SECTOR		512u
-#define RINGS_GPA	0x10000u
-#define AVAIL_GPA	(RINGS_GPA + 0x1000)
-#define USED_GPA	(RINGS_GPA + 0x2000)
-#define HEADER_GPA	0x20000u
-#define STATUS_GPA	0x30000u
-#define DATA_GPA	0x100000u
-#define UNWRITTEN	0xee
+#define RAM_BYTES   (64 * MIB)
+#define LIMIT_BYTES (8 * MIB)
+#define DISK_BYTES  (8 * MIB)
+#define QUEUE_SIZE  256u
+#define SECTOR	    512u
+#define RINGS_GPA   0x10000u
+#define AVAIL_GPA   (RINGS_GPA + 0x1000)
+#define USED_GPA    (RINGS_GPA + 0x2000)
+#define HEADER_GPA  0x20000u
+#define STATUS_GPA  0x30000u
+#define DATA_GPA    0x100000u
+#define UNWRITTEN   0xee
 
 struct disk {
 	char dir[64], path[80];
@@ -44,10 +44,10 @@ struct disk {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
-	unsigned int nr_desc;		/* in use */
+	unsigned int nr_desc; /* in use */
 	uint16_t avail_idx;
-	unsigned int irqs;		/* atomic */
-	bool fatal;			/* atomic */
+	unsigned int irqs; /* atomic */
+	bool fatal;	   /* atomic */
 };
 
 static void on_fatal(void *ctx, int err, const char *what)
@@ -414,7 +414,7 @@ static void a_guest_cannot_fill_the_log_with_failing_reads(void **state)
 	close(saved);
 }
 
-#define CASE(fn)	cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {

@@ -17,10 +17,10 @@
 #include "hyp/kvm/layout.h"
 #include "hyp/kvm/mptable.h"
 
-#define SETUP_SECTS	4
-#define SETUP_BYTES	((SETUP_SECTS + 1) * 512)
-#define PAYLOAD_BYTES	8192
-#define IMAGE_BYTES	(SETUP_BYTES + PAYLOAD_BYTES)
+#define SETUP_SECTS   4
+#define SETUP_BYTES   ((SETUP_SECTS + 1) * 512)
+#define PAYLOAD_BYTES 8192
+#define IMAGE_BYTES   (SETUP_BYTES + PAYLOAD_BYTES)
 
 /* An image in a file of its own, opened anew for each case. */
 struct fixture {
@@ -103,14 +103,21 @@ static void make_elf(struct fixture *f)
 	Elf64_Ehdr eh = {
 		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64,
 			     ELFDATA2LSB, EV_CURRENT },
-		.e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = 1,
-		.e_entry = 0x100010, .e_phoff = sizeof(eh),
-		.e_ehsize = sizeof(eh), .e_phentsize = sizeof(Elf64_Phdr),
+		.e_type = ET_EXEC,
+		.e_machine = EM_X86_64,
+		.e_version = 1,
+		.e_entry = 0x100010,
+		.e_phoff = sizeof(eh),
+		.e_ehsize = sizeof(eh),
+		.e_phentsize = sizeof(Elf64_Phdr),
 		.e_phnum = 2,
 	};
 	Elf64_Phdr ph[2] = {
-		{ .p_type = PT_LOAD, .p_offset = 0x1000, .p_paddr = 0x100000,
-		  .p_filesz = 0x800, .p_memsz = 0x3000 },
+		{ .p_type = PT_LOAD,
+		  .p_offset = 0x1000,
+		  .p_paddr = 0x100000,
+		  .p_filesz = 0x800,
+		  .p_memsz = 0x3000 },
 		{ .p_type = PT_NOTE, .p_filesz = ~0ull },
 	};
 
@@ -285,7 +292,7 @@ static void mptable_needs_room(void **state)
 				 -ENOSPC);
 }
 
-#define CASE(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

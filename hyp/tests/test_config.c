@@ -15,7 +15,7 @@
 
 #include "hyp/config.h"
 
-#define MAX_ARGS	20
+#define MAX_ARGS 20
 
 /* Files for the options that name one: 10 MiB, 20 MiB and empty. */
 struct files {
@@ -73,7 +73,9 @@ static int parse(const struct files *f, const char *line, struct config *cfg,
 			snprintf(rest, sizeof(rest), "%.19s", mark + 2);
 			snprintf(mark, 50, "%.39s%.10s",
 				 mark[1] == 'S' ? f->small :
-				 mark[1] == 'B' ? f->big : f->dir, rest);
+				 mark[1] == 'B' ? f->big :
+						  f->dir,
+				 rest);
 		}
 		argv[argc] = words[argc];
 		argc++;
@@ -100,8 +102,8 @@ static void sizes_take_suffixes(void **state)
 
 static void non_sizes_are_refused(void **state)
 {
-	static const char *const bad[] = { "", "M", "-1", "+1", " 1", "1MB",
-					   "1.5M", "0x10", "1T", "M1" };
+	static const char *const bad[] = { "",	  "M",	  "-1",	  "+1", " 1",
+					   "1MB", "1.5M", "0x10", "1T", "M1" };
 	unsigned int i;
 	uint64_t n;
 
@@ -120,8 +122,11 @@ static void a_full_command_line_is_understood(void **state)
 	struct config cfg;
 	struct why why;
 
-	assert_int_equal(parse(*state, "hyp run --kernel @S --initrd @S --mem 1G --cpus 4 --limit 96M --disk @B,ro",
-			       &cfg, &action, &why), 0);
+	assert_int_equal(
+		parse(*state,
+		      "hyp run --kernel @S --initrd @S --mem 1G --cpus 4 --limit 96M --disk @B,ro",
+		      &cfg, &action, &why),
+		0);
 	assert_int_equal(action, CONFIG_RUN);
 	assert_int_equal(cfg.mem_bytes, GIB);
 	assert_int_equal(cfg.limit_bytes, 96 * MIB);
@@ -142,7 +147,8 @@ static void help_wins_over_errors_behind_it(void **state)
 	struct why why;
 
 	assert_int_equal(parse(*state, "hyp run --help --nonsense", &cfg,
-			       &action, &why), 0);
+			       &action, &why),
+			 0);
 	assert_int_equal(action, CONFIG_HELP);
 	assert_non_null(strstr(config_help(), "--limit"));
 	config_fini(&cfg);
@@ -192,8 +198,8 @@ static void bad_lines_are_refused_with_a_reason(void **state)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		assert_true(parse(*state, cases[i].line, &cfg, &action,
-				  &why) < 0);
+		assert_true(parse(*state, cases[i].line, &cfg, &action, &why) <
+			    0);
 		if (!strstr(why.text, cases[i].reason) ||
 		    strchr(why.text, '\n'))
 			fail_msg("\"%s\" says \"%s\"", cases[i].line, why.text);
@@ -207,8 +213,10 @@ static void the_smallest_limit_is_accepted(void **state)
 	struct config cfg;
 	struct why why;
 
-	assert_int_equal(parse(*state, "hyp run --kernel @S --initrd @B --limit 38M",
-			       &cfg, &action, &why), 0);
+	assert_int_equal(parse(*state,
+			       "hyp run --kernel @S --initrd @B --limit 38M",
+			       &cfg, &action, &why),
+			 0);
 	config_fini(&cfg);
 }
 

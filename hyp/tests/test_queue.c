@@ -14,10 +14,10 @@
 #include "hyp/dev/virtio/queue.h"
 #include "hyp/util.h"
 
-#define SIZE		8u
-#define NEXT		VRING_DESC_F_NEXT
-#define WRITE		VRING_DESC_F_WRITE
-#define INDIRECT	VRING_DESC_F_INDIRECT
+#define SIZE	 8u
+#define NEXT	 VRING_DESC_F_NEXT
+#define WRITE	 VRING_DESC_F_WRITE
+#define INDIRECT VRING_DESC_F_INDIRECT
 
 /*
  * The rings lie in one allocation each, so that the address sanitizer sees an
@@ -113,19 +113,26 @@ static const struct hostile hostile[] = {
 	{ "next behind the table", 0, 1, { { 0, 16, NEXT, SIZE } } },
 	{ "next far behind the table", 0, 1, { { 0, 16, NEXT, 0xffff } } },
 	{ "chain of one that is a loop", 0, 1, { { 0, 16, NEXT, 0 } } },
-	{ "chain of two that is a loop", 0, 1,
+	{ "chain of two that is a loop",
+	  0,
+	  1,
 	  { { 0, 16, NEXT, 1 }, { 0, 16, NEXT, 0 } } },
-	{ "loop behind a good start", 0, 1,
+	{ "loop behind a good start",
+	  0,
+	  1,
 	  { { 0, 16, NEXT, 1 }, { 0, 16, NEXT, 2 }, { 0, 16, NEXT, 1 } } },
 	{ "empty segment", 0, 1, { { 0, 0, 0, 0 } } },
-	{ "empty segment at the end", 0, 1,
+	{ "empty segment at the end",
+	  0,
+	  1,
 	  { { 0, 16, NEXT, 1 }, { 0, 0, WRITE, 0 } } },
 	{ "indirect table, not negotiated", 0, 1, { { 0, 16, INDIRECT, 0 } } },
 	{ "unknown flag", 0, 1, { { 0, 16, 0x8000, 0 } } },
-	{ "readable behind writable", 0, 1,
+	{ "readable behind writable",
+	  0,
+	  1,
 	  { { 0, 16, NEXT | WRITE, 1 }, { 0, 16, 0, 0 } } },
-	{ "more requests than descriptors", 0, SIZE + 1,
-	  { { 0, 16, 0, 0 } } },
+	{ "more requests than descriptors", 0, SIZE + 1, { { 0, 16, 0, 0 } } },
 	{ "index that ran backwards", 0, 0xffff, { { 0, 16, 0, 0 } } },
 };
 
@@ -136,8 +143,8 @@ static void hostile_rings_are_refused(void **state)
 
 	for (i = 0; i < ARRAY_SIZE(hostile); i++) {
 		memcpy(r->desc, hostile[i].desc, sizeof(hostile[i].desc));
-		assert_int_equal(vq_init(&r->vq, SIZE, r->desc, r->avail,
-					 r->used), 0);
+		assert_int_equal(
+			vq_init(&r->vq, SIZE, r->desc, r->avail, r->used), 0);
 		r->avail->ring[0] = hostile[i].head;
 		r->avail->idx = hostile[i].added;
 		if (vq_pop(&r->vq, &r->chain) != -EPROTO)
@@ -221,13 +228,17 @@ static void impossible_queues_are_refused(void **state)
 	assert_int_equal(vq_init(&vq, 0, r->desc, r->avail, r->used), -EINVAL);
 	assert_int_equal(vq_init(&vq, 7, r->desc, r->avail, r->used), -EINVAL);
 	assert_int_equal(vq_init(&vq, 2 * VQ_MAX_SIZE, r->desc, r->avail,
-				 r->used), -EINVAL);
+				 r->used),
+			 -EINVAL);
 	assert_int_equal(vq_init(&vq, 4, (char *)r->desc + 8, r->avail,
-				 r->used), -EINVAL);
+				 r->used),
+			 -EINVAL);
 	assert_int_equal(vq_init(&vq, 4, r->desc, (char *)r->avail + 1,
-				 r->used), -EINVAL);
+				 r->used),
+			 -EINVAL);
 	assert_int_equal(vq_init(&vq, 4, r->desc, r->avail,
-				 (char *)r->used + 2), -EINVAL);
+				 (char *)r->used + 2),
+			 -EINVAL);
 }
 
 struct flipper {
@@ -278,7 +289,7 @@ static void a_descriptor_that_changes_is_read_once(void **state)
 	assert_true(good && bad);
 }
 
-#define CASE(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -13,8 +13,8 @@
 #include "hyp/dev/uart.h"
 
 /* What a driver of a 16550A sends when the transmitter is empty. */
-#define FIFO_SIZE	16u
-#define MANY		100000u
+#define FIFO_SIZE 16u
+#define MANY	  100000u
 
 struct port {
 	struct uart *uart;
@@ -121,7 +121,7 @@ static void a_full_port_interrupts_when_it_has_room(void **state)
 	assert_false(p->level);
 }
 
-#define CASE(fn)	cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {

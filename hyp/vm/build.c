@@ -12,8 +12,8 @@
 #include "hyp/vm/priv.h"
 
 /* Where Linux tells the firmware how to start again, and what it writes. */
-#define RESET_FLAG_GPA		0x472
-#define RESET_FLAG_WARM		0x1234
+#define RESET_FLAG_GPA	0x472
+#define RESET_FLAG_WARM 0x1234
 
 static void on_mem_fatal(void *ctx, int err, const char *what)
 {

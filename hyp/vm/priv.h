@@ -29,7 +29,7 @@ struct vm {
 	struct vcpu *vcpus[CONFIG_MAX_CPUS];
 	struct vcpu_env env;
 	pthread_mutex_t gate;
-	void *info;			/* information areas, or NULL */
+	void *info; /* information areas, or NULL */
 	size_t info_bytes;
 	uint64_t info_gpa;
 	struct loop_handler signals, timeout, stats_tick;
@@ -37,7 +37,7 @@ struct vm {
 	uint64_t start_ms;
 
 	/* Why the VM stops: written once, by whoever sets @stopping first. */
-	bool stopping;			/* atomic */
+	bool stopping; /* atomic */
 	int stop_code;
 	struct why stop_why;
 };

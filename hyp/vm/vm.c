@@ -14,7 +14,7 @@
 #include "hyp/vm/priv.h"
 
 /* A vCPU thread ends within a disk access; longer means a bug. */
-#define JOIN_TIMEOUT_MS		10000
+#define JOIN_TIMEOUT_MS 10000
 
 /*
  * The first cause wins.  loop_quit() comes last: the loop's thread reads the

@@ -18,10 +18,10 @@
 
 #include "guest-tests/lib/sum.h"
 
-#define MIN_ORDER	12
-#define MAX_ORDER	24
-#define NR_DIRS		16
-#define MIB		(1024 * 1024ull)
+#define MIN_ORDER 12
+#define MAX_ORDER 24
+#define NR_DIRS	  16
+#define MIB	  (1024 * 1024ull)
 
 struct rng {
 	uint64_t state;
@@ -51,14 +51,16 @@ static void fill(struct rng *r, void *buf, size_t len)
 		w[i] = next(r);
 }
 
-static void emit(FILE *manifest, const char *path, const void *buf, size_t len, mode_t mode)
+static void emit(FILE *manifest, const char *path, const void *buf, size_t len,
+		 mode_t mode)
 {
 	FILE *f = fopen(path, "w");
 
-	if (!f || fwrite(buf, 1, len, f) != len || fclose(f) || chmod(path, mode))
+	if (!f || fwrite(buf, 1, len, f) != len || fclose(f) ||
+	    chmod(path, mode))
 		die(path, errno);
-	if (fprintf(manifest, "%016" PRIx64 " %zu %s\n", sum_update(SUM_INIT, buf, len), len,
-		    path) < 0)
+	if (fprintf(manifest, "%016" PRIx64 " %zu %s\n",
+		    sum_update(SUM_INIT, buf, len), len, path) < 0)
 		die("MANIFEST", errno);
 }
 
@@ -92,7 +94,8 @@ static void make_data(FILE *manifest, struct rng *r, uint64_t total)
 		uint64_t size = pick_size(r);
 
 		fill(r, buf, size);
-		snprintf(path, sizeof(path), "data/d%02u/f%04u", i % NR_DIRS, i);
+		snprintf(path, sizeof(path), "data/d%02u/f%04u", i % NR_DIRS,
+			 i);
 		emit(manifest, path, buf, size, 0644);
 		done += size;
 	}
@@ -135,7 +138,8 @@ int main(int argc, char **argv)
 	struct rng r;
 
 	if (argc < 4) {
-		fprintf(stderr, "usage: mkfiles DIR SEED DATA-MIB [PROGRAM...]\n");
+		fprintf(stderr,
+			"usage: mkfiles DIR SEED DATA-MIB [PROGRAM...]\n");
 		return 1;
 	}
 	r.state = strtoull(argv[2], NULL, 0);

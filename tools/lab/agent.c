@@ -31,7 +31,7 @@
 
 #include "tools/lab/mux.h"
 
-#define ROOT		"/root"
+#define ROOT "/root"
 
 struct spec {
 	struct spec_head head;
@@ -49,11 +49,12 @@ struct agent {
 	pid_t pid;
 	int wait_status;
 	bool exited;
-	int tty;	/* our side of the terminal, -1 without */
+	int tty; /* our side of the terminal, -1 without */
 };
 
 /* A lab that cannot work ends in a panic: the outside half shows the log. */
-static void __attribute__((format(printf, 1, 2), noreturn)) die(const char *fmt, ...)
+static void __attribute__((format(printf, 1, 2), noreturn))
+die(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -126,7 +127,8 @@ static int open_port(void)
 static void loopback_up(void)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	struct ifreq ifr = { .ifr_name = "lo",
+			     .ifr_flags = IFF_UP | IFF_RUNNING };
 
 	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr))
 		die("loopback");
@@ -153,7 +155,8 @@ static void mount_root(const struct spec *spec)
 	for (char **dir = spec->shared; *dir; dir++) {
 		char *from, *to;
 
-		if (asprintf(&from, "/rw%s", *dir) < 0 || asprintf(&to, ROOT "%s", *dir) < 0)
+		if (asprintf(&from, "/rw%s", *dir) < 0 ||
+		    asprintf(&to, ROOT "%s", *dir) < 0)
 			die("share %s", *dir);
 		must_mount(from, to, NULL, MS_BIND, NULL);
 		free(from);
@@ -162,7 +165,8 @@ static void mount_root(const struct spec *spec)
 	must_mount("dev", ROOT "/dev", "devtmpfs", 0, NULL);
 	mkdir(ROOT "/dev/pts", 0755);
 	mkdir(ROOT "/dev/shm", 01777);
-	must_mount("pts", ROOT "/dev/pts", "devpts", 0, "ptmxmode=666,mode=620");
+	must_mount("pts", ROOT "/dev/pts", "devpts", 0,
+		   "ptmxmode=666,mode=620");
 	must_mount("shm", ROOT "/dev/shm", "tmpfs", 0, "mode=1777");
 	symlink("/proc/self/fd", ROOT "/dev/fd");
 	symlink("/proc/self/fd/0", ROOT "/dev/stdin");
@@ -214,10 +218,11 @@ static void parse_spec(struct spec *spec, const uint8_t *data, size_t len)
 }
 
 /* Runs in the child; fds are its stdin, stdout and stderr. */
-static void __attribute__((noreturn)) exec_program(const struct spec *spec, const int fds[3],
-						   int report)
+static void __attribute__((noreturn))
+exec_program(const struct spec *spec, const int fds[3], int report)
 {
-	struct rlimit nofile = { 1024, 1048576 }; /* what Debian gives a login */
+	struct rlimit nofile = { 1024,
+				 1048576 }; /* what Debian gives a login */
 	sigset_t none;
 	int err;
 
@@ -245,8 +250,8 @@ static void fail(struct agent *a, uint32_t code, const char *what, int err)
 	int n;
 
 	memcpy(buf, &code, sizeof(code));
-	n = snprintf((char *)buf + sizeof(code), sizeof(buf) - sizeof(code), "%s: %s", what,
-		     strerror(err));
+	n = snprintf((char *)buf + sizeof(code), sizeof(buf) - sizeof(code),
+		     "%s: %s", what, strerror(err));
 	if (n > (int)(sizeof(buf) - sizeof(code)) - 1)
 		n = sizeof(buf) - sizeof(code) - 1;
 	mux_send(&a->mux, MUX_FAIL, 0, buf, sizeof(code) + n);
@@ -255,10 +260,12 @@ static void fail(struct agent *a, uint32_t code, const char *what, int err)
 
 static int open_pty(struct agent *a, int fds[3])
 {
-	struct winsize ws = { .ws_row = a->spec.head.rows, .ws_col = a->spec.head.cols };
+	struct winsize ws = { .ws_row = a->spec.head.rows,
+			      .ws_col = a->spec.head.cols };
 	int unlock = 0, slave;
 
-	a->tty = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	a->tty = open("/dev/pts/ptmx",
+		      O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (a->tty < 0 || ioctl(a->tty, TIOCSPTLCK, &unlock))
 		return -errno;
 	ioctl(a->tty, TIOCSWINSZ, &ws);
@@ -293,9 +300,11 @@ static void start(struct agent *a)
 	int fds[3], report[2], err;
 	ssize_t n;
 
-	err = a->spec.head.flags & SPEC_TTY ? open_pty(a, fds) : open_pipes(a, fds);
+	err = a->spec.head.flags & SPEC_TTY ? open_pty(a, fds) :
+					      open_pipes(a, fds);
 	if (err || pipe2(report, O_CLOEXEC)) {
-		fail(a, 125, "lab: cannot start the program", err ? -err : errno);
+		fail(a, 125, "lab: cannot start the program",
+		     err ? -err : errno);
 		return;
 	}
 	a->pid = fork();
@@ -307,7 +316,8 @@ static void start(struct agent *a)
 	for (int i = 0; i < 3; i++)
 		if (!i || fds[i] != fds[0])
 			close(fds[i]);
-	n = read(report[0], &err, sizeof(err)); /* end of file: exec succeeded */
+	n = read(report[0], &err,
+		 sizeof(err)); /* end of file: exec succeeded */
 	close(report[0]);
 	if (n == sizeof(err))
 		fail(a, err == ENOENT ? 127 : 126, a->spec.args[0], err);
@@ -394,7 +404,8 @@ static void __attribute__((noreturn)) serve(struct agent *a, int sigfd)
 		if (told)
 			for (int i = 1; i < MUX_NR_POLL; i++)
 				pfd[i].fd = -1;
-		pfd[MUX_NR_POLL] = (struct pollfd){ .fd = sigfd, .events = POLLIN };
+		pfd[MUX_NR_POLL] =
+			(struct pollfd){ .fd = sigfd, .events = POLLIN };
 		if (poll(pfd, MUX_NR_POLL + 1, -1) < 0 && errno != EINTR)
 			die("poll");
 		if (pfd[MUX_NR_POLL].revents & POLLIN)

@@ -25,15 +25,15 @@
 #include "tools/lab/machine.h"
 #include "tools/lab/mux.h"
 
-#define EXIT_TIMEOUT	124
-#define EXIT_LAB	125
-#define START_SECONDS	60	/* 3 when idle; loaded machines are slower */
-#define GRACE_SECONDS	5	/* from SIGTERM to SIGKILL to the end of the lab */
-#define LOG_BYTES	(16u << 10)
-#define MAX_SHARED	32
-#define MAX_CPUS	255	/* of QEMU's pc machine */
-#define MIN_MEM_MIB	128ul	/* leaves a program about 60 */
-#define MAX_MEM_GIB	512ul	/* its processor addresses twice that */
+#define EXIT_TIMEOUT  124
+#define EXIT_LAB      125
+#define START_SECONDS 60 /* 3 when idle; loaded machines are slower */
+#define GRACE_SECONDS 5	 /* from SIGTERM to SIGKILL to the end of the lab */
+#define LOG_BYTES     (16u << 10)
+#define MAX_SHARED    32
+#define MAX_CPUS      255   /* of QEMU's pc machine */
+#define MIN_MEM_MIB   128ul /* leaves a program about 60 */
+#define MAX_MEM_GIB   512ul /* its processor addresses twice that */
 
 struct lab {
 	struct mux mux;
@@ -49,11 +49,11 @@ struct lab {
 	size_t log_len;
 	struct termios saved;
 
-	bool ready;		/* the agent has spoken */
+	bool ready; /* the agent has spoken */
 	bool done;
-	int kills;		/* escalation after a time-out */
+	int kills; /* escalation after a time-out */
 	bool timed_out;
-	uint32_t pending_sig;	/* arrived before the program ran */
+	uint32_t pending_sig; /* arrived before the program ran */
 	int code, term_sig;
 	char **argv;
 };
@@ -71,7 +71,8 @@ static int __attribute__((format(printf, 1, 2))) complain(const char *fmt, ...)
 }
 
 /* Only what is forwarded: a signal that was ignored at the start stays so. */
-static const int forwarded[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2 };
+static const int forwarded[] = { SIGINT, SIGTERM, SIGQUIT,
+				 SIGHUP, SIGUSR1, SIGUSR2 };
 
 static int block_signals(struct lab *lab)
 {
@@ -82,13 +83,15 @@ static int block_signals(struct lab *lab)
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGWINCH);
 	for (size_t i = 0; i < sizeof(forwarded) / sizeof(*forwarded); i++)
-		if (!sigaction(forwarded[i], NULL, &old) && old.sa_handler != SIG_IGN)
+		if (!sigaction(forwarded[i], NULL, &old) &&
+		    old.sa_handler != SIG_IGN)
 			sigaddset(&set, forwarded[i]);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTTIN, SIG_IGN); /* in the background stdin is at its end */
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	lab->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	lab->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	lab->timer =
+		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	return lab->sigfd < 0 || lab->timer < 0 ? -errno : 0;
 }
 
@@ -150,7 +153,8 @@ static int send_spec(struct lab *lab)
 		spec_add(&spec, &len, *env, strlen(*env) + 1);
 	spec_add(&spec, &len, inside, sizeof(inside));
 	for (uint32_t i = 0; i < lab->nr_shared; i++)
-		spec_add(&spec, &len, lab->shared[i], strlen(lab->shared[i]) + 1);
+		spec_add(&spec, &len, lab->shared[i],
+			 strlen(lab->shared[i]) + 1);
 	err = mux_send(&lab->mux, MUX_START, 0, spec, len);
 	free(spec);
 	return err;
@@ -234,7 +238,8 @@ static bool on_timer(struct lab *lab)
 	if (read(lab->timer, &ticks, sizeof(ticks)) != sizeof(ticks))
 		return false;
 	if (!lab->ready) {
-		lab->code = complain("no sign of life within %d seconds", START_SECONDS);
+		lab->code = complain("no sign of life within %d seconds",
+				     START_SECONDS);
 		return true;
 	}
 	lab->timed_out = true;
@@ -278,10 +283,12 @@ static bool read_console(struct lab *lab)
 static int lab_died(struct lab *lab)
 {
 	while (read_console(lab))
-		if (poll(&(struct pollfd){ lab->machine.console, POLLIN, 0 }, 1, 200) <= 0)
+		if (poll(&(struct pollfd){ lab->machine.console, POLLIN, 0 }, 1,
+			 200) <= 0)
 			break;
 	fwrite(lab->log, 1, lab->log_len, stderr);
-	return complain("the lab machine died; the end of its console log is above");
+	return complain(
+		"the lab machine died; the end of its console log is above");
 }
 
 static int serve(struct lab *lab)
@@ -291,9 +298,12 @@ static int serve(struct lab *lab)
 
 	while (!lab->done || !mux_sinks_empty(&lab->mux)) {
 		mux_prepare(&lab->mux, pfd, MUX_NR_POLL);
-		pfd[MUX_NR_POLL] = (struct pollfd){ .fd = lab->sigfd, .events = POLLIN };
-		pfd[MUX_NR_POLL + 1] = (struct pollfd){ .fd = lab->timer, .events = POLLIN };
-		pfd[MUX_NR_POLL + 2] = (struct pollfd){ .fd = console, .events = POLLIN };
+		pfd[MUX_NR_POLL] =
+			(struct pollfd){ .fd = lab->sigfd, .events = POLLIN };
+		pfd[MUX_NR_POLL + 1] =
+			(struct pollfd){ .fd = lab->timer, .events = POLLIN };
+		pfd[MUX_NR_POLL + 2] =
+			(struct pollfd){ .fd = console, .events = POLLIN };
 		if (poll(pfd, MUX_NR_POLL + 3, -1) < 0 && errno != EINTR)
 			return complain("poll: %s", strerror(errno));
 		if (pfd[MUX_NR_POLL + 2].revents)
@@ -316,9 +326,11 @@ static int start_machine(struct lab *lab)
 	if (!err)
 		err = mux_init(&lab->mux, lab->machine.port);
 	if (!err)
-		err = mux_add(&lab->mux, MUX_STDOUT, dup(STDOUT_FILENO), false, PIPE_BUF);
+		err = mux_add(&lab->mux, MUX_STDOUT, dup(STDOUT_FILENO), false,
+			      PIPE_BUF);
 	if (!err)
-		err = mux_add(&lab->mux, MUX_STDERR, dup(STDERR_FILENO), false, PIPE_BUF);
+		err = mux_add(&lab->mux, MUX_STDERR, dup(STDERR_FILENO), false,
+			      PIPE_BUF);
 	return err;
 }
 
@@ -341,7 +353,8 @@ static int share(struct lab *lab, const char *dir)
 
 	if (!real || lab->nr_shared == MAX_SHARED)
 		return complain("cannot share %s: %s", dir,
-				real ? "too many directories" : strerror(errno));
+				real ? "too many directories" :
+				       strerror(errno));
 	/* the whole root cannot be shared: kernel file systems go there */
 	if (strcmp(real, "/"))
 		lab->shared[lab->nr_shared++] = real;
@@ -356,7 +369,8 @@ static const char *env_or(const char *name, const char *fallback)
 }
 
 /* Returns 0, which no setting may be, if @text is not a number in range. */
-static unsigned long parse_number(const char *text, unsigned long max, char **end)
+static unsigned long parse_number(const char *text, unsigned long max,
+				  char **end)
 {
 	unsigned long n = strtoul(text, end, 10);
 
@@ -366,19 +380,22 @@ static unsigned long parse_number(const char *text, unsigned long max, char **en
 /* Checked here: QEMU says what it does not like in its own words and options. */
 static int read_settings(struct machine_config *cfg)
 {
-	const char *cpus = env_or("LAB_CPUS", "1"), *mem = env_or("LAB_MEM", "3G");
+	const char *cpus = env_or("LAB_CPUS", "1"),
+		   *mem = env_or("LAB_MEM", "3G");
 	char *end;
 
 	cfg->cpus = parse_number(cpus, MAX_CPUS, &end);
 	if (!cfg->cpus || *end)
-		return complain("LAB_CPUS is 1 to %d, not \"%s\"", MAX_CPUS, cpus);
+		return complain("LAB_CPUS is 1 to %d, not \"%s\"", MAX_CPUS,
+				cpus);
 	cfg->mem_mib = parse_number(mem, MAX_MEM_GIB << 10, &end);
 	if (*end == 'G')
 		cfg->mem_mib <<= 10;
-	if ((strcmp(end, "G") && strcmp(end, "M")) || cfg->mem_mib < MIN_MEM_MIB ||
-	    cfg->mem_mib > MAX_MEM_GIB << 10)
-		return complain("LAB_MEM is a size from %luM to %luG such as 3G, not \"%s\"",
-				MIN_MEM_MIB, MAX_MEM_GIB, mem);
+	if ((strcmp(end, "G") && strcmp(end, "M")) ||
+	    cfg->mem_mib < MIN_MEM_MIB || cfg->mem_mib > MAX_MEM_GIB << 10)
+		return complain(
+			"LAB_MEM is a size from %luM to %luG such as 3G, not \"%s\"",
+			MIN_MEM_MIB, MAX_MEM_GIB, mem);
 	cfg->parallel = !strcmp(env_or("LAB_PARALLEL", "0"), "1");
 	cfg->qemu_args = env_or("LAB_QEMU_ARGS", "");
 	return 0;
@@ -410,8 +427,11 @@ static int parse(struct lab *lab, int argc, char **argv)
 			break;
 		case 't':
 			lab->timeout = strtol(optarg, &end, 10);
-			if (*end || end == optarg || lab->timeout < 0 || lab->timeout > INT_MAX)
-				return complain("--timeout wants seconds, not \"%s\"", optarg);
+			if (*end || end == optarg || lab->timeout < 0 ||
+			    lab->timeout > INT_MAX)
+				return complain(
+					"--timeout wants seconds, not \"%s\"",
+					optarg);
 			break;
 		case 'y':
 			lab->tty = true;

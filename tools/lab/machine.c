@@ -17,7 +17,7 @@
 
 #include "tools/lab/machine.h"
 
-#define ANY_CPU		(-1)
+#define ANY_CPU (-1)
 
 /*
  * An unnamed listening socket and one connection to it: the file server gets
@@ -31,8 +31,8 @@ static int fs_channel(int *server, int *client)
 
 	*server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	*client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (*server < 0 || *client < 0 || bind(*server, (struct sockaddr *)&addr, len) ||
-	    listen(*server, 1))
+	if (*server < 0 || *client < 0 ||
+	    bind(*server, (struct sockaddr *)&addr, len) || listen(*server, 1))
 		return -errno;
 	len = sizeof(addr);
 	if (getsockname(*server, (struct sockaddr *)&addr, &len) ||
@@ -43,10 +43,10 @@ static int fs_channel(int *server, int *client)
 
 struct child {
 	char *const *argv;
-	const int *keep;	/* descriptors that stay open */
+	const int *keep; /* descriptors that stay open */
 	int nr_keep;
-	int console;		/* becomes its stdout and stderr */
-	int cpu;		/* where its threads take turns, or ANY_CPU */
+	int console; /* becomes its stdout and stderr */
+	int cpu;     /* where its threads take turns, or ANY_CPU */
 };
 
 /* Child side: die with the parent, see no terminal signals. */
@@ -76,7 +76,8 @@ static void become(const struct child *c, pid_t parent)
 	dup2(c->console, STDOUT_FILENO);
 	dup2(c->console, STDERR_FILENO);
 	execvp(c->argv[0], c->argv);
-	dprintf(STDERR_FILENO, "cannot run %s: %s\n", c->argv[0], strerror(errno));
+	dprintf(STDERR_FILENO, "cannot run %s: %s\n", c->argv[0],
+		strerror(errno));
 	_exit(EXIT_FAILURE);
 }
 
@@ -92,10 +93,19 @@ static pid_t spawn(const struct child *c)
 static pid_t start_fsd(int server, int console)
 {
 	char fd[32];
-	char *argv[] = { "unshare", "--user", "--map-root-user", "--",
-			 "/usr/lib/qemu/virtiofsd", fd, "-f", "--rlimit-nofile=0",
-			 "-o", "source=/,sandbox=chroot,cache=auto,allow_direct_io,log_level=err",
-			 NULL };
+	char *argv[] = {
+		"unshare",
+		"--user",
+		"--map-root-user",
+		"--",
+		"/usr/lib/qemu/virtiofsd",
+		fd,
+		"-f",
+		"--rlimit-nofile=0",
+		"-o",
+		"source=/,sandbox=chroot,cache=auto,allow_direct_io,log_level=err",
+		NULL
+	};
 	const struct child child = {
 		.argv = geteuid() ? argv : argv + 4,
 		.keep = &server,
@@ -135,16 +145,18 @@ static int split_words(char **argv, int nr, int max, const char *words)
 {
 	char *copy = strdup(words), *save;
 
-	for (char *w = copy ? strtok_r(copy, " ", &save) : NULL; w && nr < max - 1;
-	     w = strtok_r(NULL, " ", &save))
+	for (char *w = copy ? strtok_r(copy, " ", &save) : NULL;
+	     w && nr < max - 1; w = strtok_r(NULL, " ", &save))
 		argv[nr++] = w;
 	argv[nr] = NULL;
 	return nr;
 }
 
-static pid_t start_qemu(const struct machine_config *cfg, int fs, int port, int serial)
+static pid_t start_qemu(const struct machine_config *cfg, int fs, int port,
+			int serial)
 {
-	char *argv[128], kernel[PATH_MAX], initrd[PATH_MAX], mem[32], cpus[16], ram[128];
+	char *argv[128], kernel[PATH_MAX], initrd[PATH_MAX], mem[32], cpus[16],
+		ram[128];
 	char chans[3][64];
 	const int keep[] = { fs, port, serial };
 	const struct child child = {
@@ -160,17 +172,19 @@ static pid_t start_qemu(const struct machine_config *cfg, int fs, int port, int 
 	snprintf(initrd, sizeof(initrd), "%s/lab.cpio.gz", cfg->dir);
 	snprintf(cpus, sizeof(cpus), "%u", cfg->cpus);
 	snprintf(mem, sizeof(mem), "%luM", cfg->mem_mib);
-	snprintf(ram, sizeof(ram), "memory-backend-memfd,id=ram,share=on,size=%s", mem);
+	snprintf(ram, sizeof(ram),
+		 "memory-backend-memfd,id=ram,share=on,size=%s", mem);
 	snprintf(chans[0], sizeof(chans[0]), "socket,id=fs,fd=%d", fs);
 	snprintf(chans[1], sizeof(chans[1]), "socket,id=port,fd=%d", port);
 	snprintf(chans[2], sizeof(chans[2]), "socket,id=serial,fd=%d", serial);
-	nr = split_words(argv, 0, 100,
-			 "qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot"
-			 " -accel tcg,thread=multi -cpu EPYC,+svm,+npt,-xsave -nic none"
-			 " -machine pc,memory-backend=ram,usb=off,i8042=on"
-			 " -device vhost-user-fs-pci,chardev=fs,tag=root,queue-size=1024"
-			 " -device virtio-serial-pci,max_ports=2"
-			 " -device virtserialport,chardev=port,nr=1 -serial chardev:serial");
+	nr = split_words(
+		argv, 0, 100,
+		"qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot"
+		" -accel tcg,thread=multi -cpu EPYC,+svm,+npt,-xsave -nic none"
+		" -machine pc,memory-backend=ram,usb=off,i8042=on"
+		" -device vhost-user-fs-pci,chardev=fs,tag=root,queue-size=1024"
+		" -device virtio-serial-pci,max_ports=2"
+		" -device virtserialport,chardev=port,nr=1 -serial chardev:serial");
 	argv[nr++] = "-m";
 	argv[nr++] = mem;
 	argv[nr++] = "-smp";
@@ -186,8 +200,9 @@ static pid_t start_qemu(const struct machine_config *cfg, int fs, int port, int 
 	argv[nr++] = "-initrd";
 	argv[nr++] = initrd;
 	argv[nr++] = "-append";
-	argv[nr++] = "console=ttyS0 panic=-1 oops=panic quiet mitigations=off rdinit=/init"
-		     " tsc=reliable no_timer_check";
+	argv[nr++] =
+		"console=ttyS0 panic=-1 oops=panic quiet mitigations=off rdinit=/init"
+		" tsc=reliable no_timer_check";
 	split_words(argv, nr, 128, cfg->qemu_args);
 	return spawn(&child);
 }

@@ -13,17 +13,17 @@
 #include <sys/types.h>
 
 struct machine_config {
-	const char *dir;	/* what make lab built */
+	const char *dir; /* what make lab built */
 	unsigned int cpus;
 	unsigned long mem_mib;
-	bool parallel;		/* more than one CPU: really side by side */
-	const char *qemu_args;	/* more of them, separated by spaces */
+	bool parallel;	       /* more than one CPU: really side by side */
+	const char *qemu_args; /* more of them, separated by spaces */
 };
 
 struct machine {
-	pid_t qemu, fsd;	/* not above 0: not started */
-	int port;		/* to the agent: non-blocking, full duplex */
-	int console;		/* what the kernel, QEMU and the file server print */
+	pid_t qemu, fsd; /* not above 0: not started */
+	int port;	 /* to the agent: non-blocking, full duplex */
+	int console;	 /* what the kernel, QEMU and the file server print */
 };
 
 int machine_start(struct machine *m, const struct machine_config *cfg);

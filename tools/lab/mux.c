@@ -53,7 +53,8 @@ void mux_fini(struct mux *m)
  *
  * Return: 0 or -ENOMEM.
  */
-int mux_add(struct mux *m, enum mux_stream_id id, int fd, bool source, uint32_t chunk)
+int mux_add(struct mux *m, enum mux_stream_id id, int fd, bool source,
+	    uint32_t chunk)
 {
 	struct mux_stream *s = &m->streams[id];
 
@@ -79,7 +80,8 @@ int mux_add(struct mux *m, enum mux_stream_id id, int fd, bool source, uint32_t 
  *
  * Return: 0, -EMSGSIZE or -ENOMEM.
  */
-int mux_send(struct mux *m, uint8_t type, uint8_t id, const void *data, size_t len)
+int mux_send(struct mux *m, uint8_t type, uint8_t id, const void *data,
+	     size_t len)
 {
 	struct frame_head head = { .type = type, .stream = id, .len = len };
 	size_t need;
@@ -218,15 +220,16 @@ int mux_pump(struct mux *m, enum mux_stream_id id)
 	return err ? err : n;
 }
 
-static int dispatch(struct mux *m, const struct frame_head *h, const uint8_t *data,
-		    mux_handler *handler, void *arg)
+static int dispatch(struct mux *m, const struct frame_head *h,
+		    const uint8_t *data, mux_handler *handler, void *arg)
 {
 	struct mux_stream *s = &m->streams[h->stream];
 	uint32_t credit;
 
 	switch (h->type) {
 	case MUX_DATA:
-		return s->source ? -EPROTO : sink_push(m, h->stream, data, h->len);
+		return s->source ? -EPROTO :
+				   sink_push(m, h->stream, data, h->len);
 	case MUX_CREDIT:
 		if (!s->source || h->len != sizeof(credit))
 			return -EPROTO;
@@ -259,7 +262,8 @@ int mux_receive(struct mux *m, mux_handler *handler, void *arg)
 	ssize_t n;
 	int err;
 
-	n = read(m->fd, m->rx + m->rx_len, sizeof(head) + MUX_MAX_FRAME - m->rx_len);
+	n = read(m->fd, m->rx + m->rx_len,
+		 sizeof(head) + MUX_MAX_FRAME - m->rx_len);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (!n)
@@ -271,7 +275,8 @@ int mux_receive(struct mux *m, mux_handler *handler, void *arg)
 			return -EPROTO;
 		if (m->rx_len - off - sizeof(head) < head.len)
 			break;
-		err = dispatch(m, &head, m->rx + off + sizeof(head), handler, arg);
+		err = dispatch(m, &head, m->rx + off + sizeof(head), handler,
+			       arg);
 		if (err)
 			return err;
 		off += sizeof(head) + head.len;
@@ -289,7 +294,9 @@ int mux_receive(struct mux *m, mux_handler *handler, void *arg)
  */
 void mux_prepare(const struct mux *m, struct pollfd *pfd, nfds_t nr)
 {
-	pfd[0] = (struct pollfd){ .fd = m->fd, .events = POLLIN | (m->tx_len ? POLLOUT : 0) };
+	pfd[0] =
+		(struct pollfd){ .fd = m->fd,
+				 .events = POLLIN | (m->tx_len ? POLLOUT : 0) };
 	for (nfds_t i = 1; i < nr; i++) {
 		const struct mux_stream *s = &m->streams[i - 1];
 		bool wanted = s->source ? s->credit : s->len;
@@ -310,7 +317,8 @@ void mux_prepare(const struct mux *m, struct pollfd *pfd, nfds_t nr)
  *
  * Return: 0, -EPIPE if the other side hung up, or -errno.
  */
-int mux_process(struct mux *m, const struct pollfd *pfd, mux_handler *handler, void *arg)
+int mux_process(struct mux *m, const struct pollfd *pfd, mux_handler *handler,
+		void *arg)
 {
 	int err;
 
@@ -326,7 +334,9 @@ int mux_process(struct mux *m, const struct pollfd *pfd, mux_handler *handler, v
 		if (err)
 			return err;
 	}
-	return pfd[0].revents & (POLLIN | POLLHUP | POLLERR) ? mux_receive(m, handler, arg) : 0;
+	return pfd[0].revents & (POLLIN | POLLHUP | POLLERR) ?
+		       mux_receive(m, handler, arg) :
+		       0;
 }
 
 /**
@@ -338,7 +348,8 @@ int mux_process(struct mux *m, const struct pollfd *pfd, mux_handler *handler, v
 bool mux_sinks_empty(const struct mux *m)
 {
 	for (int i = 0; i < MUX_NR_STREAMS; i++)
-		if (!m->streams[i].source && m->streams[i].fd >= 0 && m->streams[i].len)
+		if (!m->streams[i].source && m->streams[i].fd >= 0 &&
+		    m->streams[i].len)
 			return false;
 	return true;
 }

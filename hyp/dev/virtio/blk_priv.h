@@ -12,36 +12,36 @@
 #include "hyp/dev/virtio/queue.h"
 #include "hyp/mem/mem.h"
 
-#define MAX_REQUESTS		64u
-#define MAX_DATA_SEGMENTS	(VQ_MAX_SEGMENTS - 2)
+#define MAX_REQUESTS	  64u
+#define MAX_DATA_SEGMENTS (VQ_MAX_SEGMENTS - 2)
 /*
  * Pinned frames cannot be reclaimed: one request, and all of them together,
  * must stay small beside the smallest resident limit (16 MiB).  It is frames
  * that count: a segment of two bytes may pin two of them.
  */
-#define MAX_REQUEST_BYTES	(2u * 1024 * 1024)
-#define MAX_REQUEST_FRAMES \
+#define MAX_REQUEST_BYTES (2u * 1024 * 1024)
+#define MAX_REQUEST_FRAMES                                                     \
 	(MAX_REQUEST_BYTES / MEM_PAGE_SIZE + 2 * MAX_DATA_SEGMENTS)
-#define MAX_PINNED_FRAMES	(4u * 1024 * 1024 / MEM_PAGE_SIZE)
+#define MAX_PINNED_FRAMES (4u * 1024 * 1024 / MEM_PAGE_SIZE)
 /* Offered to the guest: as many segments as it likes, all of this size. */
-#define MAX_SEGMENT_BYTES	(MAX_REQUEST_BYTES / MAX_DATA_SEGMENTS)
+#define MAX_SEGMENT_BYTES (MAX_REQUEST_BYTES / MAX_DATA_SEGMENTS)
 
 struct blk_request {
-	struct blk_request *next;	/* free list */
+	struct blk_request *next; /* free list */
 	struct vq_chain chain;
 	struct iovec iov[MAX_DATA_SEGMENTS];
-	unsigned int nr_iov;		/* pinned data segments */
-	unsigned int first_iov;		/* behind what was transferred */
+	unsigned int nr_iov;	/* pinned data segments */
+	unsigned int first_iov; /* behind what was transferred */
 	bool is_read, is_write;
-	uint64_t offset;		/* of the next byte in the file */
+	uint64_t offset; /* of the next byte in the file */
 	uint32_t total_bytes, left_bytes;
-	uint32_t in_bytes;		/* for the guest, if all goes well */
+	uint32_t in_bytes; /* for the guest, if all goes well */
 };
 
 struct blk {
 	int fd;
 	bool read_only;
-	uint64_t capacity;		/* sectors */
+	uint64_t capacity; /* sectors */
 	struct mem *mem;
 	struct virtio_mmio *transport;
 	int kick_fd;
@@ -49,19 +49,19 @@ struct blk {
 	bool ring_ok, thread_ok;
 	pthread_t thread;
 	struct ratelimit log;
-	struct blk_stats stats;		/* atomic, written by the thread */
+	struct blk_stats stats; /* atomic, written by the thread */
 
 	/*
 	 * @running: the transport has started the device.  @in_use: the thread
 	 * may touch the queue.  The thread follows @running when it holds the
 	 * lock and has nothing in flight; blk_virtio_stop() waits for that.
 	 */
-	pthread_mutex_t lock;		/* guards these three */
+	pthread_mutex_t lock; /* guards these three */
 	pthread_cond_t idle;
 	bool running, in_use, quit;
 
 	/* The thread's own. */
-	bool broken;			/* the guest broke the rules */
+	bool broken; /* the guest broke the rules */
 	bool poll_armed, want_irq;
 	unsigned int nr_inflight;
 	uint32_t pinned_frames;

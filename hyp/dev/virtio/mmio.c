@@ -9,12 +9,12 @@
 
 #include "hyp/mem/mem.h"
 
-#define MMIO_MAGIC		0x74726976	/* "virt" */
-#define MMIO_VERSION		2
-#define MMIO_VENDOR		0x00707968	/* "hyp" */
-#define STATUS_KNOWN \
-	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | \
-	 VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FEATURES_OK | \
+#define MMIO_MAGIC   0x74726976 /* "virt" */
+#define MMIO_VERSION 2
+#define MMIO_VENDOR  0x00707968 /* "hyp" */
+#define STATUS_KNOWN                                                           \
+	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |                \
+	 VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FEATURES_OK |             \
 	 VIRTIO_CONFIG_S_FAILED)
 
 /* Parts of a queue, in the order of their registers. */
@@ -31,12 +31,12 @@ struct virtio_mmio {
 
 	pthread_mutex_t lock;
 	uint32_t status, isr;
-	bool resetting;		/* a vCPU is in virtio_reset() */
+	bool resetting; /* a vCPU is in virtio_reset() */
 	bool started;
 	uint32_t features_sel, driver_sel, queue_sel;
 	uint64_t driver_features;
 	uint32_t queue_num;
-	bool queue_ready;	/* the rings are pinned */
+	bool queue_ready; /* the rings are pinned */
 	uint64_t part_gpa[NR_PARTS];
 	struct vq vq;
 };

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#define KNOWN_FLAGS	(VRING_DESC_F_NEXT | VRING_DESC_F_WRITE)
+#define KNOWN_FLAGS (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE)
 
 static bool aligned(const void *p, uintptr_t align)
 {
@@ -19,8 +19,9 @@ int vq_init(struct vq *vq, uint16_t size, const void *desc, const void *avail,
 	    !aligned(avail, VRING_AVAIL_ALIGN_SIZE) ||
 	    !aligned(used, VRING_USED_ALIGN_SIZE))
 		return -EINVAL;
-	*vq = (struct vq){ .size = size, .desc = desc, .avail = avail,
-			   .used = used };
+	*vq = (struct vq){
+		.size = size, .desc = desc, .avail = avail, .used = used
+	};
 	return 0;
 }
 
@@ -62,7 +63,9 @@ static int copy_chain(const struct vq *vq, struct vq_chain *chain)
 			return -EPROTO;
 		writable = d.flags & VRING_DESC_F_WRITE;
 		chain->segments[chain->nr++] = (struct vq_segment){
-			.gpa = d.addr, .len = d.len, .writable = writable,
+			.gpa = d.addr,
+			.len = d.len,
+			.writable = writable,
 		};
 		if (!(d.flags & VRING_DESC_F_NEXT))
 			return 0;

@@ -18,11 +18,11 @@
 #include <stdint.h>
 
 #define VQ_MAX_SIZE	256u
-#define VQ_MAX_SEGMENTS	66u
+#define VQ_MAX_SEGMENTS 66u
 
 /** struct vq - one queue; the rings are accessible while it is in use */
 struct vq {
-	uint16_t size;			/* power of two, <= VQ_MAX_SIZE */
+	uint16_t size; /* power of two, <= VQ_MAX_SIZE */
 	const struct vring_desc *desc;
 	const struct vring_avail *avail;
 	struct vring_used *used;
@@ -32,15 +32,15 @@ struct vq {
 
 /** struct vq_segment - one descriptor, copied */
 struct vq_segment {
-	uint64_t gpa;			/* untrusted */
-	uint32_t len;			/* > 0, otherwise untrusted */
-	bool writable;			/* by the device */
+	uint64_t gpa;  /* untrusted */
+	uint32_t len;  /* > 0, otherwise untrusted */
+	bool writable; /* by the device */
 };
 
 /** struct vq_chain - a request; readable segments come first */
 struct vq_chain {
 	uint16_t head;
-	unsigned int nr;		/* 1 to VQ_MAX_SEGMENTS */
+	unsigned int nr; /* 1 to VQ_MAX_SEGMENTS */
 	struct vq_segment segments[VQ_MAX_SEGMENTS];
 };
 

@@ -8,10 +8,10 @@
 #include "hyp/mem/discard.h"
 #include "hyp/mem/tests/vm.h"
 
-#define BYTES	(256 * MIB)
-#define RUN	64u
-#define RUNS	(BYTES / MEM_PAGE_SIZE / RUN)
-#define ROUNDS	7u
+#define BYTES  (256 * MIB)
+#define RUN    64u
+#define RUNS   (BYTES / MEM_PAGE_SIZE / RUN)
+#define ROUNDS 7u
 
 static uint32_t order[RUNS];
 

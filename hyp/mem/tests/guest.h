@@ -24,14 +24,14 @@
 
 #include "hyp/mem/mem.h"
 
-#define MIB	(1ull << 20)
-#define KIB	(1ull << 10)
+#define MIB (1ull << 20)
+#define KIB (1ull << 10)
 
 /* TSan blocks all signals in handlers, whatever SA_NODEFER says. */
 #ifdef __SANITIZE_THREAD__
-#define GUEST_SAVE_MASK	1
+#define GUEST_SAVE_MASK 1
 #else
-#define GUEST_SAVE_MASK	0
+#define GUEST_SAVE_MASK 0
 #endif
 
 static __thread sigjmp_buf guest_env;
@@ -79,9 +79,8 @@ static inline void guest_init(void)
 enum guest_access { GUEST_OK, GUEST_DISCARDED, GUEST_GAVE_UP };
 
 /* One 8-byte access; *val is what is read or written. */
-static inline enum guest_access guest_access(struct mem *mem,
-					     volatile uint64_t *p,
-					     uint64_t *val, int is_write)
+static inline enum guest_access
+guest_access(struct mem *mem, volatile uint64_t *p, uint64_t *val, int is_write)
 {
 	volatile int tries = 0;
 	uint64_t gpa;
@@ -168,10 +167,9 @@ static inline uint8_t guest_op(struct mem *mem, uint8_t *table, uint64_t gfn,
 			old = __atomic_load_n(&table[gfn], __ATOMIC_SEQ_CST);
 			continue;
 		}
-		if (__atomic_compare_exchange_n(&table[gfn], &old,
-						(uint8_t)next, 0,
-						__ATOMIC_SEQ_CST,
-						__ATOMIC_SEQ_CST))
+		if (__atomic_compare_exchange_n(
+			    &table[gfn], &old, (uint8_t)next, 0,
+			    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 			return old;
 	}
 }

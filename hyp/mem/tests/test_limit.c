@@ -5,7 +5,7 @@
 
 #include "hyp/mem/tests/vm.h"
 
-#define FRAMES	2048u	/* 8 MiB */
+#define FRAMES 2048u /* 8 MiB */
 
 static void fill_all(struct vm *vm)
 {
@@ -112,7 +112,9 @@ static void storm_takes_volatile_frames_without_a_limit(void **s)
 #ifdef __SANITIZE_THREAD__
 #define NEEDS_KICK() skip()
 #else
-#define NEEDS_KICK() do { } while (0)
+#define NEEDS_KICK()                                                           \
+	do {                                                                   \
+	} while (0)
 #endif
 
 /* Writes frame after frame until something stops it. */
@@ -352,7 +354,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lowered_limit_is_reached_and_nothing_lost),
-		cmocka_unit_test(unused_goes_first_then_longest_volatile_then_stable),
+		cmocka_unit_test(
+			unused_goes_first_then_longest_volatile_then_stable),
 		cmocka_unit_test(storm_takes_volatile_frames_without_a_limit),
 		cmocka_unit_test(full_swap_file_ends_the_vm_with_one_line),
 		cmocka_unit_test(limit_without_swap_ends_the_vm_with_one_line),

@@ -165,13 +165,17 @@ static void swap_round_trip_under_a_small_limit(void **s)
 
 		if (rnd(&seed) % 3) {
 			val = rnd(&seed) % 4 ? rnd(&seed) : 0;
-			assert_int_equal(guest_access(vm.mem,
-				(volatile uint64_t *)vm.ram + at, &val, 1),
+			assert_int_equal(
+				guest_access(vm.mem,
+					     (volatile uint64_t *)vm.ram + at,
+					     &val, 1),
 				GUEST_OK);
 			shadow[at] = val;
 		} else {
-			assert_int_equal(guest_access(vm.mem,
-				(volatile uint64_t *)vm.ram + at, &val, 0),
+			assert_int_equal(
+				guest_access(vm.mem,
+					     (volatile uint64_t *)vm.ram + at,
+					     &val, 0),
 				GUEST_OK);
 			assert_int_equal(val, shadow[at]);
 		}
@@ -228,7 +232,8 @@ static void hostile_hypercalls_are_refused(void **s)
 				  calls[i].nr, false) != calls[i].ret)
 			fail_msg("call %u", i);
 	assert_int_equal(mem_hypercall(vm.mem, ESSA_CMD_TEST_DISCARD, 0, 2,
-				       true), -EINVAL);
+				       true),
+			 -EINVAL);
 	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 0), -EINVAL);
 	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT, 0), -EINVAL);
 	vm_end(&vm);
@@ -240,8 +245,9 @@ static void without_hinting_there_is_no_slow_path(void **s)
 
 	(void)s;
 	vm_start(&vm, CFG());
-	assert_int_equal(mem_hypercall(vm.mem, ESSA_CMD_ENABLE, ESSA_VERSION,
-				       0, true), -ENOSYS);
+	assert_int_equal(mem_hypercall(vm.mem, ESSA_CMD_ENABLE, ESSA_VERSION, 0,
+				       true),
+			 -ENOSYS);
 	assert_int_equal(test_cmd(&vm, ESSA_CMD_OP, 0), -ENOSYS);
 	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 0), -ENOSYS);
 	vm_end(&vm);
@@ -258,9 +264,9 @@ static void range_operation_stops_behind_a_refused_frame(void **s)
 	for (i = 0; i < 8; i++)
 		put(&vm, i, i + 1);
 	/* Frame 4 has no content, so it cannot be volatile. */
-	assert_int_equal(mem_hypercall(vm.mem,
-				       ESSA_CMD_OP + ESSA_OP_SET_UNUSED, 4, 1,
-				       false), 1 << 8 | ESSA_STABLE);
+	assert_int_equal(mem_hypercall(vm.mem, ESSA_CMD_OP + ESSA_OP_SET_UNUSED,
+				       4, 1, false),
+			 1 << 8 | ESSA_STABLE);
 	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 4), 0);
 	ret = mem_hypercall(vm.mem, ESSA_CMD_OP + ESSA_OP_SET_VOLATILE, 0, 8,
 			    false);
@@ -298,7 +304,8 @@ static void nothing_is_discarded_before_enable_or_after_disable(void **s)
 	guest_op(vm.mem, vm.table, 3, ESSA_OP_SET_VOLATILE);
 	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 3), -EBUSY);
 	assert_int_equal(mem_hypercall(vm.mem, ESSA_CMD_ENABLE, ESSA_VERSION,
-				       ESSA_FEAT_UNUSED, false), 0);
+				       ESSA_FEAT_UNUSED, false),
+			 0);
 	/* Volatile was not among the features. */
 	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 3), -EBUSY);
 	mem_reset(vm.mem);
@@ -378,8 +385,8 @@ static void ram_above_3g_is_seen_from_4g(void **s)
 	void *hva;
 
 	(void)s;
-	vm_start(&vm, CFG(.size_bytes = (3ull << 30) + 8 * MIB,
-			  .hinting = true));
+	vm_start(&vm,
+		 CFG(.size_bytes = (3ull << 30) + 8 * MIB, .hinting = true));
 	assert_int_equal(mem_regions(vm.mem, &r), 2);
 	assert_int_equal(r[0].size_bytes, 3ull << 30);
 	assert_int_equal(r[1].gpa, 4ull << 30);
@@ -474,8 +481,11 @@ static void late_message_is_answered_with_a_wake(void **s)
 			.mode = UFFDIO_COPY_MODE_DONTWAKE,
 		};
 		/* struct uffdio_poison, which Debian 12 does not know */
-		struct { uint64_t start, len, mode, updated; } mark = {
-			.len = MEM_PAGE_SIZE, .mode = 1 /* DONTWAKE */,
+		struct {
+			uint64_t start, len, mode, updated;
+		} mark = {
+			.len = MEM_PAGE_SIZE,
+			.mode = 1 /* DONTWAKE */,
 		};
 		pthread_t thread;
 
@@ -492,8 +502,8 @@ static void late_message_is_answered_with_a_wake(void **s)
 					 0);
 			vm.mem->frames[t.gfn].poisoned = 1;
 		} else {
-			assert_int_equal(ioctl(vm.mem->uffd, UFFDIO_COPY,
-					       &copy), 0);
+			assert_int_equal(
+				ioctl(vm.mem->uffd, UFFDIO_COPY, &copy), 0);
 			vm.mem->frames[t.gfn].content = FRAME_RESIDENT;
 			assert_true(limit_try_charge(vm.mem, 1));
 		}
@@ -514,12 +524,15 @@ static void bad_configuration_has_one_line_of_why(void **s)
 		{ .size_bytes = 8 * MIB, .limit_bytes = 16 * MIB },
 		{ .size_bytes = 8 * MIB, .limit_bytes = 4096 },
 		{ .size_bytes = 8 * MIB, .limit_bytes = 2 * MIB + 1 },
-		{ .size_bytes = 8 * MIB, .swap_dir = "/nonexistent",
+		{ .size_bytes = 8 * MIB,
+		  .swap_dir = "/nonexistent",
 		  .swap_bytes = MIB },
-		{ .size_bytes = 8 * MIB, .swap_dir = "/proc",
+		{ .size_bytes = 8 * MIB,
+		  .swap_dir = "/proc",
 		  .swap_bytes = MIB },
 		{ .size_bytes = 8 * MIB, .swap_dir = "/tmp" },
-		{ .size_bytes = 8 * MIB, .swap_dir = "/tmp",
+		{ .size_bytes = 8 * MIB,
+		  .swap_dir = "/tmp",
 		  .swap_bytes = 1ull << 60 },
 	};
 	unsigned int i;
@@ -552,9 +565,11 @@ int main(void)
 		cmocka_unit_test(hostile_hypercalls_are_refused),
 		cmocka_unit_test(without_hinting_there_is_no_slow_path),
 		cmocka_unit_test(range_operation_stops_behind_a_refused_frame),
-		cmocka_unit_test(nothing_is_discarded_before_enable_or_after_disable),
+		cmocka_unit_test(
+			nothing_is_discarded_before_enable_or_after_disable),
 		cmocka_unit_test(device_range_must_be_ram),
-		cmocka_unit_test(pinned_page_is_neither_discarded_nor_paged_out),
+		cmocka_unit_test(
+			pinned_page_is_neither_discarded_nor_paged_out),
 		cmocka_unit_test(ram_above_3g_is_seen_from_4g),
 		cmocka_unit_test(scribbled_byte_is_put_right),
 		cmocka_unit_test(late_message_is_answered_with_a_wake),

@@ -10,11 +10,11 @@
 
 #include "hyp/mem/tests/guest.h"
 
-#define NR_GUESTS	3u
-#define NR_FRAMES	1536u
-#define NR_STAMPS	4u
+#define NR_GUESTS 3u
+#define NR_FRAMES 1536u
+#define NR_STAMPS 4u
 
-enum kind { FREE, STABLE, KEPT };	/* KEPT: volatile */
+enum kind { FREE, STABLE, KEPT }; /* KEPT: volatile */
 
 struct page {
 	enum kind kind;
@@ -27,7 +27,7 @@ struct stress {
 	uint8_t *ram;
 	struct page page[NR_FRAMES];
 	_Atomic bool stop;
-	_Atomic uint64_t found;		/* discards of volatile content */
+	_Atomic uint64_t found; /* discards of volatile content */
 	_Atomic uint64_t discard_faults, verified, reused;
 	_Atomic int failures;
 };
@@ -40,12 +40,13 @@ struct guest {
 	pthread_t thread;
 };
 
-#define CHECK(st, cond, ...) do { \
-	if (!(cond) && atomic_fetch_add(&(st)->failures, 1) < 5) { \
-		printf("# " __VA_ARGS__); \
-		printf("\n"); \
-	} \
-} while (0)
+#define CHECK(st, cond, ...)                                                   \
+	do {                                                                   \
+		if (!(cond) && atomic_fetch_add(&(st)->failures, 1) < 5) {     \
+			printf("# " __VA_ARGS__);                              \
+			printf("\n");                                          \
+		}                                                              \
+	} while (0)
 
 static uint64_t stress_ms(void)
 {
@@ -65,8 +66,8 @@ static volatile uint64_t *stamp_at(struct stress *st, uint64_t gfn,
 				   unsigned int i)
 {
 	return (volatile uint64_t *)(st->ram + gfn * MEM_PAGE_SIZE +
-				     i * (MEM_PAGE_SIZE - 8) /
-					     (NR_STAMPS - 1) / 8 * 8);
+				     i * (MEM_PAGE_SIZE - 8) / (NR_STAMPS - 1) /
+					     8 * 8);
 }
 
 static uint8_t op(struct guest *g, uint64_t gfn, unsigned int which)
@@ -251,8 +252,9 @@ static void step_free(struct guest *g, uint64_t gfn)
 		      "gfn %lu: data of another frame: %lx", gfn, val);
 		return;
 	}
-	op(g, gfn, rnd(&g->seed) % 8 ? ESSA_OP_SET_STABLE :
-				       ESSA_OP_SET_STABLE_RESIDENT);
+	op(g, gfn,
+	   rnd(&g->seed) % 8 ? ESSA_OP_SET_STABLE :
+			       ESSA_OP_SET_STABLE_RESIDENT);
 	p->kind = STABLE;
 	scribe(g, gfn);
 }
@@ -337,7 +339,8 @@ static struct stress *stress_start(bool storm, uint64_t limit)
 	assert_int_equal(mem_hypercall(st->mem, ESSA_CMD_ENABLE, ESSA_VERSION,
 				       ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE |
 					       ESSA_FEAT_POTENTIAL,
-				       false), 0);
+				       false),
+			 0);
 	return st;
 }
 
@@ -375,7 +378,8 @@ static void race(bool storm, uint64_t limit, bool vary)
 	int failures;
 
 	for (i = 0; i < NR_GUESTS; i++) {
-		g[i] = (struct guest){ .st = st, .id = i,
+		g[i] = (struct guest){ .st = st,
+				       .id = i,
 				       .seed = seed + i * 7919 + 1 };
 		pthread_create(&g[i].thread, NULL, guest_thread, &g[i]);
 	}
@@ -384,7 +388,7 @@ static void race(bool storm, uint64_t limit, bool vary)
 		if (vary)
 			mem_set_limit(st->mem,
 				      MIB + rnd(&seed) % (NR_FRAMES - 256) *
-						    MEM_PAGE_SIZE);
+						      MEM_PAGE_SIZE);
 	}
 	atomic_store(&st->stop, true);
 	for (i = 0; i < NR_GUESTS; i++)
@@ -405,8 +409,7 @@ static void race(bool storm, uint64_t limit, bool vary)
 		assert_int_equal(s.discarded_volatile, st->found);
 		if (limit)
 			assert_true(s.resident_peak <=
-				    (vary ? NR_FRAMES :
-					    limit / MEM_PAGE_SIZE));
+				    (vary ? NR_FRAMES : limit / MEM_PAGE_SIZE));
 	}
 	stress_end(st);
 	assert_int_equal(failures, 0);
@@ -467,8 +470,7 @@ static void *victim(void *arg)
 		switch (r >> 48 & 7) {
 		case 0:
 			ret = mem_hypercall(st->mem, ESSA_CMD_WAIT,
-					    r % NR_FRAMES, r >> 33 & 63,
-					    false);
+					    r % NR_FRAMES, r >> 33 & 63, false);
 			CHECK(st, ret == 0 || ret == -EINVAL, "wait: %d", ret);
 			break;
 		case 1:
@@ -495,7 +497,8 @@ static void hostile_table_harms_only_its_own_guest(void **s)
 
 	(void)s;
 	for (i = 0; i <= NR_GUESTS; i++) {
-		g[i] = (struct guest){ .st = st, .id = i,
+		g[i] = (struct guest){ .st = st,
+				       .id = i,
 				       .seed = seed + i * 7919 + 1 };
 		pthread_create(&g[i].thread, NULL,
 			       i < NR_GUESTS ? victim : scribbler, &g[i]);
@@ -510,11 +513,13 @@ static void hostile_table_harms_only_its_own_guest(void **s)
 	for (gfn = 0; gfn < NR_FRAMES; gfn++) {
 		val = gfn;
 		assert_int_equal(guest_access(st->mem, stamp_at(st, gfn, 0),
-					      &val, 1), GUEST_OK);
+					      &val, 1),
+				 GUEST_OK);
 	}
 	for (gfn = 0; gfn < NR_FRAMES; gfn++) {
 		assert_int_equal(guest_access(st->mem, stamp_at(st, gfn, 0),
-					      &val, 0), GUEST_OK);
+					      &val, 0),
+				 GUEST_OK);
 		assert_int_equal(val, gfn);
 	}
 	mem_get_dist(st->mem, &dist);
@@ -533,7 +538,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_lost_in_a_storm),
 		cmocka_unit_test(nothing_is_lost_at_the_limit),
-		cmocka_unit_test(nothing_is_lost_when_the_limit_moves_in_a_storm),
+		cmocka_unit_test(
+			nothing_is_lost_when_the_limit_moves_in_a_storm),
 		cmocka_unit_test(hostile_table_harms_only_its_own_guest),
 	};
 

@@ -30,7 +30,7 @@ static inline void on_fatal(void *ctx, int err, const char *what)
 
 /* What a test does not say: 8 MiB, and a swap file that holds all of it. */
 #define CFG(...) ((struct mem_config){ __VA_ARGS__ })
-#define NO_SWAP .swap_bytes = 1
+#define NO_SWAP	 .swap_bytes = 1
 
 static inline void vm_start(struct vm *vm, struct mem_config cfg)
 {
@@ -58,12 +58,12 @@ static inline void vm_start(struct vm *vm, struct mem_config cfg)
 	mem_regions(vm->mem, &r);
 	vm->ram = r[0].hva;
 	if (cfg.hinting)
-		assert_int_equal(mem_hypercall(vm->mem, ESSA_CMD_ENABLE,
-					       ESSA_VERSION,
-					       ESSA_FEAT_UNUSED |
-						       ESSA_FEAT_VOLATILE |
-						       ESSA_FEAT_POTENTIAL,
-					       false), 0);
+		assert_int_equal(
+			mem_hypercall(vm->mem, ESSA_CMD_ENABLE, ESSA_VERSION,
+				      ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE |
+					      ESSA_FEAT_POTENTIAL,
+				      false),
+			0);
 }
 
 static inline void vm_end(struct vm *vm)
@@ -127,7 +127,6 @@ static inline struct mem_stats stats(struct vm *vm)
 	return s;
 }
 
-
 static inline void sleep_ms(long ms)
 {
 	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
@@ -136,13 +135,14 @@ static inline void sleep_ms(long ms)
 }
 
 /* For what another thread brings about; a deadline, not a delay. */
-#define WAIT_UNTIL(cond) do { \
-	uint64_t deadline_ = now_ns() + 10000000000u; \
-	while (!(cond)) { \
-		if (now_ns() > deadline_) \
-			fail_msg("never came true: %s", #cond); \
-		sleep_ms(1); \
-	} \
-} while (0)
+#define WAIT_UNTIL(cond)                                                       \
+	do {                                                                   \
+		uint64_t deadline_ = now_ns() + 10000000000u;                  \
+		while (!(cond)) {                                              \
+			if (now_ns() > deadline_)                              \
+				fail_msg("never came true: %s", #cond);        \
+			sleep_ms(1);                                           \
+		}                                                              \
+	} while (0)
 
 #endif /* HYP_MEM_TESTS_VM_H */
