@@ -20,6 +20,8 @@
 #include "hyp/kvm/vcpu_priv.h"
 #include "hyp/mem/mem.h"
 
+/* SIGBUS in a row, at one instruction, on a page that is there. */
+#define MAX_RETRIES 1000
 /* Attempts to deliver one discard fault behind other events. */
 #define MAX_SUSPECT 64
 
@@ -136,6 +138,11 @@ void fault_sigbus(struct vcpu *v, const siginfo_t *si)
 	vcpu_inc(v, VCPU_SIGBUS);
 	switch (mem_fault(v->env->mem, si->si_addr, &gpa)) {
 	case MEM_FAULT_RETRY:
+		/* Not a poison marker, then: the real thing. */
+		if (is_confirmed(v, gpa) && v->suspect.seen > MAX_RETRIES)
+			vcpu_stop_vm(
+				v, EXIT_HYP_FAILED,
+				"the host reports a memory error in a page of the guest");
 		break;
 	case MEM_FAULT_DISCARD:
 		if (is_confirmed(v, gpa))
