@@ -35,7 +35,8 @@ guest states --test-hooks --swap "$work"
 complete states
 guest hostile --test-hooks --swap "$work"
 complete hostile
-guest stress --storm --cpus 2
+# Two emulated processors: they switch at any instruction, not by the tick only.
+LAB_CPUS=2 guest stress --storm --cpus 2
 complete stress
 
 guest discard --no-hints

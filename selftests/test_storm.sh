@@ -6,6 +6,8 @@
 . "$(dirname "$0")/vm.sh"
 need "$HYP" "$KERNEL" "$INITRD" "$DISK"
 secs=${STORM_SECS:-60}
+# So that what races may be interrupted at any instruction, not by the tick only.
+export LAB_CPUS="${LAB_CPUS:-2}"
 
 copy_disk "$work/disk.img"
 lab --timeout $((secs * 3 + 120)) "$HYP" run --kernel "$KERNEL" --initrd "$INITRD" \
