@@ -493,9 +493,53 @@ static void operations_are_idempotent(void **s)
 		}
 }
 
+/* Every byte in every lane, beside others; xorshift64 for these. */
+static void words_are_eight_bytes(void **state)
+{
+	static const unsigned int ops[] = { ESSA_OP_SET_STABLE,
+					    ESSA_OP_SET_UNUSED };
+	__u64 rng = 0x9e3779b97f4a7c15ull;
+	unsigned int o, byte, lane, i, waits = 0;
+
+	(void)state;
+	for (o = 0; o < 2 * 256 * 8; o++) {
+		const unsigned int op = ops[o & 1];
+		__u64 old, next, want = 0;
+		int wait = 0, ret;
+
+		byte = o / 2 % 256;
+		lane = o / 512;
+		rng ^= rng << 13;
+		rng ^= rng >> 7;
+		rng ^= rng << 17;
+		/* Busy in one word of four, or hardly any would go through. */
+		old = o % 7 < 5 ? rng & ~ESSA_LANES(ESSA_BUSY) : rng;
+		old &= ~(0xffull << 8 * lane);
+		old |= (__u64)byte << 8 * lane;
+		for (i = 0; i < 8; i++) {
+			int b = essa_next((uint8_t)(old >> 8 * i), op);
+
+			if (b == ESSA_WAIT)
+				wait = 1;
+			else
+				want |= (__u64)(uint8_t)b << 8 * i;
+		}
+		ret = essa_next_word(old, op, &next);
+		assert_int_equal(ret, wait ? ESSA_WAIT : 0);
+		if (!wait)
+			assert_true(next == want);
+		waits += wait;
+	}
+	assert_in_range(waits, 300, 3500);
+	for (o = 0; o < 16; o++)
+		if (o != ESSA_OP_SET_STABLE && o != ESSA_OP_SET_UNUSED)
+			assert_int_equal(essa_next_word(0, o, &rng), ESSA_WAIT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(words_are_eight_bytes),
 		cmocka_unit_test(every_operation_of_the_guest_is_as_specified),
 		cmocka_unit_test(unknown_operations_change_nothing),
 		cmocka_unit_test(host_discards_are_as_specified),

@@ -76,6 +76,30 @@ static inline int essa_next(__u8 old, unsigned int op)
 	}
 }
 
+/* A value in each of eight bytes. */
+#define ESSA_LANES(value)	((value) * 0x0101010101010101ull)
+
+/**
+ * essa_next_word() - essa_next() for eight bytes at once
+ * @old:  eight state bytes
+ * @op:   ESSA_OP_SET_STABLE or ESSA_OP_SET_UNUSED
+ * @next: set to the bytes after
+ *
+ * For the allocator: what it frees and hands out comes in powers of two.
+ *
+ * Return: 0; or ESSA_WAIT if one of them has to wait, or @op is another: go
+ * through them one by one.
+ */
+static inline int essa_next_word(__u64 old, unsigned int op, __u64 *next)
+{
+	*next = old & ~ESSA_LANES(ESSA_USAGE_MASK | ESSA_PENDING);
+	if (op == ESSA_OP_SET_UNUSED)
+		*next |= ESSA_LANES(ESSA_UNUSED);
+	else if (op != ESSA_OP_SET_STABLE || (old & ESSA_LANES(ESSA_BUSY)))
+		return ESSA_WAIT;
+	return 0;
+}
+
 /**
  * essa_host_discard() - commit a discard and mark its release as in flight
  * @old:   state byte before
