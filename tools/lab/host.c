@@ -27,7 +27,7 @@
 
 #define EXIT_TIMEOUT  124
 #define EXIT_LAB      125
-#define START_SECONDS 60 /* 3 when idle; loaded machines are slower */
+#define START_SECONDS 60 /* 3 to 6 when idle; loaded machines are slower */
 #define GRACE_SECONDS 5	 /* from SIGTERM to SIGKILL to the end of the lab */
 #define LOG_BYTES     (16u << 10)
 #define MAX_SHARED    32
