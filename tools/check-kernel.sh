@@ -10,7 +10,7 @@ die() {
 	exit 1
 }
 
-[ $# -ge 1 ] || die 'usage: check-kernel.sh DIR [PATCH...]'
+[ $# -ge 1 ] || die 'usage: check-kernel.sh DIR [PATCH...] (WAYS=on: only with the feature)'
 dir=$1
 shift
 [ $# -gt 0 ] || {
@@ -40,12 +40,17 @@ fail() {
 }
 
 all=$(sed -n 's,^diff --git a/.* b/\(.*\.c\)$,\1,p' "$@" | sort -u)
-echo 'kernel-check: the unpatched tree, for comparison (up to 10 minutes the first time)'
-"$tools/kernel-src" "$src"
-"$tools/kernel-config" "$src" "$dir/on" "$config/guest.config"
-"$tools/kernel-build" "$src" "$dir/on"
 # shellcheck disable=SC2086 # file names of the kernel have no spaces
-warnings $all >"$dir/before"
+before=$dir/before.$({ echo $all; cat "$config/guest.config"; } | sha256sum | cut -c1-16)
+if [ ! -e "$before" ]; then
+	echo 'kernel-check: the unpatched tree, for comparison (up to 10 minutes)'
+	"$tools/kernel-src" "$src"
+	"$tools/kernel-config" "$src" "$dir/on" "$config/guest.config"
+	"$tools/kernel-build" "$src" "$dir/on"
+	# shellcheck disable=SC2086
+	warnings $all >"$dir/before.new"
+	mv "$dir/before.new" "$before"
+fi
 
 done=
 for patch; do
@@ -56,7 +61,7 @@ for patch; do
 	"$tools/kernel-src" "$src" $done
 	(cd "$src" && ./scripts/checkpatch.pl --strict --no-summary --terse --show-types \
 		--ignore FILE_PATH_CHANGES --quiet -) <"$patch" || fail "$name: checkpatch"
-	for way in off on; do
+	for way in ${WAYS:-off on}; do
 		if [ $way = on ]; then
 			"$tools/kernel-config" --partial "$src" "$dir/on" \
 				"$config/guest.config" "$config/page-states.config"
@@ -75,7 +80,7 @@ for patch; do
 	done
 	files=$(sed -n 's,^diff --git a/.* b/\(.*\.c\)$,\1,p' "$patch" | sort -u)
 	# shellcheck disable=SC2086
-	warnings $files | LC_ALL=C comm -23 - "$dir/before" >"$dir/new"
+	warnings $files | LC_ALL=C comm -23 - "$before" >"$dir/new"
 	[ ! -s "$dir/new" ] || {
 		cat "$dir/new" >&2
 		fail "$name: new warnings (W=1, sparse)"
