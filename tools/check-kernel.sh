@@ -27,7 +27,7 @@ warnings() {
 	for c; do
 		[ -e "$src/$c" ] || continue
 		case $c in *.c) ;; *) continue ;; esac
-		[ -e "$dir/on/${c%.c}.o" ] || continue
+		ar t "$dir/on/vmlinux.a" | grep -q "/${c%.c}\.o\$" || continue
 		touch "$src/$c"
 		make -s -C "$src" O="$(readlink -f "$dir/on")" W=1 C=1 "${c%.c}.o" 2>&1 |
 			sed -nE 's/^([^ ]+):[0-9]+:[0-9]+: (warning|error): /\1: /p' || :
@@ -41,7 +41,8 @@ fail() {
 
 all=$(sed -n 's,^diff --git a/.* b/\(.*\.c\)$,\1,p' "$@" | sort -u)
 # shellcheck disable=SC2086 # file names of the kernel have no spaces
-before=$dir/before.$({ echo $all; cat "$config/guest.config"; } | sha256sum | cut -c1-16)
+before=$dir/before.$({ echo $all; cat "$config/guest.config"
+	dpkg-query -W linux-source-6.12; } | sha256sum | cut -c1-16)
 if [ ! -e "$before" ]; then
 	echo 'kernel-check: the unpatched tree, for comparison (up to 10 minutes)'
 	"$tools/kernel-src" "$src"
@@ -62,7 +63,7 @@ for patch; do
 	(cd "$src" && ./scripts/checkpatch.pl --strict --no-summary --terse --show-types \
 		--ignore FILE_PATH_CHANGES --quiet -) <"$patch" || fail "$name: checkpatch"
 	for way in ${WAYS:-off on}; do
-		if [ $way = on ]; then
+		if [ "$way" = on ]; then
 			"$tools/kernel-config" --partial "$src" "$dir/on" \
 				"$config/guest.config" "$config/page-states.config"
 		else
