@@ -35,7 +35,8 @@ include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild tools/disk/Kb
 	guest-tests/Kbuild
 -include selftests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
-srcs := $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
+spec-table := $(B)/essa-emu/tools/spec-table
+srcs := $(essa-tool-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
 	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
@@ -51,6 +52,9 @@ $(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-y))
 $(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
+$(spec-table): $(call objs,$(essa-tool-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags)
 $(B)/hyp/mem/tests/%: $(B)/hyp/mem/tests/%.o $(call objs,$(mem-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
@@ -105,10 +109,13 @@ unit: $(tests) ## unit tests (TAP, no root, no KVM)
 	$(Q)$(run-tests) $(tests)
 format: ## format the C files with clang-format
 	$(Q)tools/check-format.sh
-style: layers ## layers, licences, ABI copies, format
+style: layers $(spec-table) ## layers, licences, ABI copies, specification, format
 	$(Q)tools/check-format.sh --check
 	$(Q)tools/check-license.sh
 	$(Q)tools/check-abi.sh
+	$(Q)tools/check-spec.sh $(spec-table)
+spec: $(spec-table) ## write the transition table of essa-emu/SPEC.md from the code
+	$(Q)tools/check-spec.sh --write $<
 setup: ## install the Debian packages that are missing
 	$(Q)tools/setup
 check: setup ## everything: unit tests, sanitizers, style, selftests in the lab
@@ -144,5 +151,5 @@ help: ## this text
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
 .PHONY: all all-tests analyze asan check check-all clean compdb disk format help lab lab-shell \
-	layers run run-demo setup style tsan unit
+	layers run run-demo setup spec style tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))
