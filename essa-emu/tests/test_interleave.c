@@ -20,7 +20,7 @@
 
 #define RANDOM_RUNS 4u
 
-/* One thread only: nothing for the thread sanitizer, and it is slow. */
+/* One thread only: nothing for the thread sanitizer, which takes minutes. */
 #ifdef __SANITIZE_THREAD__
 #define STRIDE	     37u
 #define RANDOM_STEPS 30000u
@@ -128,12 +128,13 @@ static void each_broken_variant_is_caught(void **s)
 {
 	struct emu_case first = { .start = { 0 } };
 	struct emu_result res, first_res = { 0 };
-	unsigned int i, caught, enough;
+	unsigned int i, caught;
 	struct emu_case ec;
 
 	(void)s;
+	if (STRIDE > 1)
+		skip();
 	for (i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
-		enough = STRIDE == 1 ? broken[i].min_cases : 1;
 		caught = 0;
 		ec = (struct emu_case){
 			.start = { 0, START_FREE },
@@ -148,8 +149,9 @@ static void each_broken_variant_is_caught(void **s)
 				first = ec;
 				first_res = res;
 			}
-		} while (caught < enough && next_case(&ec, 1));
-		if (caught < enough)
+		} while (caught < broken[i].min_cases &&
+			 next_case(&ec, STRIDE));
+		if (caught < broken[i].min_cases)
 			fail_msg("%s: noticed in %u cases only", broken[i].name,
 				 caught);
 		printf("# %s: %s: \"%s\" and \"%s\", %s\n", broken[i].name,
