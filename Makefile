@@ -35,7 +35,8 @@ include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild tools/disk/Kb
 	guest-tests/Kbuild
 -include selftests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
-srcs := $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
+spec-table := $(B)/essa-emu/tools/spec-table
+srcs := $(essa-tool-y) $(essa-emu-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
 	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
@@ -48,9 +49,15 @@ $(B)/%.o: %.c
 $(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs)
-$(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o
+$(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o $(call objs,$(essa-emu-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
+$(B)/essa-emu/bench/bench: $(call objs,$(essa-bench-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags)
+$(spec-table): $(call objs,$(essa-tool-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags)
 $(B)/hyp/mem/tests/%: $(B)/hyp/mem/tests/%.o $(call objs,$(mem-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
@@ -105,10 +112,13 @@ unit: $(tests) ## unit tests (TAP, no root, no KVM)
 	$(Q)$(run-tests) $(tests)
 format: ## format the C files with clang-format
 	$(Q)tools/check-format.sh
-style: layers ## layers, licences, ABI copies, format
+style: layers $(spec-table) ## layers, licences, ABI copies, specification, format
 	$(Q)tools/check-format.sh --check
 	$(Q)tools/check-license.sh
 	$(Q)tools/check-abi.sh
+	$(Q)tools/check-spec.sh $(spec-table)
+spec: $(spec-table) ## write the transition table of essa-emu/SPEC.md from the code
+	$(Q)tools/check-spec.sh --write $<
 setup: ## install the Debian packages that are missing
 	$(Q)tools/setup
 check: setup ## everything: unit tests, sanitizers, style, selftests in the lab
@@ -117,6 +127,12 @@ check-all: all style $(tests) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
 		$(kernel)/bzImage $(O)/disk.img
 	$(Q)$(MAKE) SAN=address,undefined all-tests
 	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(selftests)
+bench-essa: $(B)/essa-emu/bench/bench ## what operations, batches and scans of states cost here
+	@mkdir -p $(O)/bench
+	$(Q)$< --data $(O)/bench/essa.tsv
+	$(Q)for format in svg png; do gnuplot -e "data='$(O)/bench/essa.tsv'; \
+	  out='$(O)/bench/essa.$$format'; format='$$format'" essa-emu/bench/bench.gnuplot || exit; done
+	@echo 'Picture: $(O)/bench/essa.svg (and .png)'
 run: setup ## the demonstration: a guest robbed of its pages, and the figures
 	$(Q)$(MAKE) run-demo
 run-demo: all $(guests) $(lab)/ready $(kernel)/bzImage $(O)/disk.img tools/demo
@@ -143,6 +159,6 @@ help: ## this text
 	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all all-tests analyze asan check check-all clean compdb disk format help lab lab-shell \
-	layers run run-demo setup style tsan unit
+.PHONY: all all-tests analyze asan bench-essa check check-all clean compdb disk format help lab lab-shell \
+	layers run run-demo setup spec style tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the operations of the interface cost.  Everything that is compared runs
+ * in the same process, turn by turn; see report.c for what comes out.
+ */
+#ifndef ESSA_EMU_BENCH_H
+#define ESSA_EMU_BENCH_H
+
+#include <stdint.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define TABLE_BYTES (16u << 20) /* 64 GiB of frames */
+#define MAX_ROUNDS  201u
+
+/**
+ * struct series - one line of the report
+ * @group: what it is compared within
+ * @name:  what was done
+ * @where: on which memory
+ * @base:  index of the line that its ratio is against; itself: no ratio
+ * @unit:  of the figures
+ * @v:	   one figure for each round
+ */
+struct series {
+	const char *group, *name, *where, *unit;
+	unsigned int base;
+	double v[MAX_ROUNDS];
+};
+
+#define MAX_SERIES 120u
+
+/** struct bench - all of it; each group adds its lines, then fills them */
+struct bench {
+	uint8_t *table;
+	unsigned int rounds;
+	unsigned int nr;
+	struct series line[MAX_SERIES];
+};
+
+/** bench_add() - a new line. Return: its index */
+unsigned int bench_add(struct bench *b, const char *group, const char *name,
+		       const char *where, const char *unit, unsigned int base);
+
+void ops_add(struct bench *b);
+void ops_round(struct bench *b, unsigned int round);
+void ops_end(void);
+
+void batch_add(struct bench *b);
+void batch_round(struct bench *b, unsigned int round);
+
+void scan_add(struct bench *b);
+void scan_round(struct bench *b, unsigned int round);
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* How often something else had the processor. */
+static inline long nr_preempted(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_THREAD, &ru);
+	return ru.ru_nivcsw;
+}
+
+/* Take a figure again when something else ran meanwhile, but not for ever. */
+#define UNDISTURBED(take)                                                      \
+	do {                                                                   \
+		unsigned int tries_ = 0;                                       \
+		long before_;                                                  \
+                                                                               \
+		do {                                                           \
+			before_ = nr_preempted();                              \
+			take;                                                  \
+		} while (nr_preempted() != before_ && ++tries_ < 10);          \
+	} while (0)
+
+/* Keeps a result from being computed away. */
+static inline void bench_keep(uint64_t val)
+{
+	__asm__ volatile("" : : "r"(val) : "memory");
+}
+
+#endif /* ESSA_EMU_BENCH_H */

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What guest and host do to a frame's byte and backing, step by step. */
+#include <stddef.h>
+#include <string.h>
+
+#include "essa-emu/emu/co.h"
+
+uint8_t emu_content(uint8_t byte)
+{
+	return byte & ESSA_CONTENT_MASK;
+}
+
+uint8_t emu_load(struct emu *e, unsigned int f)
+{
+	return __atomic_load_n(&e->m->table[f], __ATOMIC_SEQ_CST);
+}
+
+/* Against the byte last seen, which a failure brings up to date. */
+bool emu_cas(struct emu *e, unsigned int f, uint8_t next)
+{
+	bool done = __atomic_compare_exchange_n(&e->m->table[f], &e->c->old,
+						next, false, __ATOMIC_SEQ_CST,
+						__ATOMIC_SEQ_CST);
+
+	e->transitions += done;
+	return done;
+}
+
+/* What nobody may do; for the broken variants. */
+void emu_store(struct emu *e, unsigned int f, uint8_t next)
+{
+	__atomic_store_n(&e->m->table[f], next, __ATOMIC_SEQ_CST);
+}
+
+enum emu_ret emu_bad(struct emu *e, const char *why)
+{
+	e->why = why;
+	return EMU_BAD;
+}
+
+bool emu_stripe_trylock(struct emu *e, unsigned int f)
+{
+	return !__atomic_exchange_n(&e->m->frame[f].stripe, 1,
+				    __ATOMIC_ACQUIRE);
+}
+
+void emu_stripe_unlock(struct emu *e, unsigned int f)
+{
+	__atomic_store_n(&e->m->frame[f].stripe, 0, __ATOMIC_RELEASE);
+}
+
+/* Is no access under way that began before the page was unmapped? */
+bool emu_page_idle(struct emu *e, unsigned int f)
+{
+	return !__atomic_load_n(&e->m->frame[f].users, __ATOMIC_SEQ_CST);
+}
+
+enum touch {
+	TOUCHED,
+	NOT_MAPPED,
+	NOT_PRESENT,
+	WRONG,
+};
+
+static void write_page(struct emu_frame *fr)
+{
+	uint32_t gen = __atomic_load_n(&fr->hi, __ATOMIC_RELAXED) + 1;
+
+	/* EMU_JUNK is nobody's content. */
+	if (gen == EMU_JUNK)
+		gen++;
+	__atomic_store_n(&fr->hi, gen, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&fr->page, gen, __ATOMIC_RELAXED);
+	__atomic_store_n(&fr->lo, gen, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&fr->live, 1, __ATOMIC_RELAXED);
+}
+
+static bool read_page(struct emu_frame *fr)
+{
+	uint32_t lo = __atomic_load_n(&fr->lo, __ATOMIC_SEQ_CST);
+	uint32_t page = __atomic_load_n(&fr->page, __ATOMIC_RELAXED);
+	uint32_t hi = __atomic_load_n(&fr->hi, __ATOMIC_SEQ_CST);
+
+	return page >= lo && page <= hi;
+}
+
+/*
+ * The guest's accesses are relaxed atomics among themselves; the host's to the
+ * same page are plain, so that a thread sanitizer sees what is not ordered.
+ */
+static enum touch touch(struct emu *e, unsigned int f, unsigned int how)
+{
+	struct emu_frame *fr = &e->m->frame[f];
+	enum touch ret = TOUCHED;
+
+	__atomic_fetch_add(&fr->users, 1, __ATOMIC_SEQ_CST);
+	if ((how & EMU_BY_MAP) && !__atomic_load_n(&fr->map, __ATOMIC_SEQ_CST))
+		ret = NOT_MAPPED;
+	else if (!__atomic_load_n(&fr->present, __ATOMIC_SEQ_CST))
+		ret = NOT_PRESENT;
+	else if (how & EMU_WRITE)
+		write_page(fr);
+	else if (!read_page(fr))
+		ret = WRONG;
+	__atomic_fetch_sub(&fr->users, 1, __ATOMIC_SEQ_CST);
+	return ret;
+}
+
+/* Stripe of a frame that no other thread of the host works on. */
+static bool lock_idle(struct emu *e, unsigned int f)
+{
+	struct emu_frame *fr = &e->m->frame[f];
+
+	if (!emu_stripe_trylock(e, f))
+		return false;
+	if (fr->busy == EMU_IDLE ||
+	    (e->m->broken & BREAK_HOST_FILL_BUSY && fr->busy == EMU_DISCARD))
+		return true;
+	emu_stripe_unlock(e, f);
+	return false;
+}
+
+/* access_resident() and fill_run() of a hypervisor. */
+enum emu_ret emu_fault(struct emu *e, unsigned int f)
+{
+	struct emu_frame *fr = &e->m->frame[f];
+	struct emu_cpu *c = e->c;
+	int next;
+
+	CO_BEGIN(LEVEL_LOW);
+	STEP_WHEN(lock_idle(e, f));
+	c->old = emu_load(e, f);
+	if (fr->truth == ESSA_ZERO && fr->poisoned &&
+	    essa_is_discarded(c->old)) {
+		emu_stripe_unlock(e, f);
+		RETURN(EMU_NO);
+	}
+	if (fr->truth == ESSA_RESIDENT) {
+		emu_stripe_unlock(e, f);
+		RETURN(EMU_OK);
+	}
+	fr->busy = EMU_FILL;
+	emu_stripe_unlock(e, f);
+
+	STEP();
+	c->old = emu_load(e, f);
+	do {
+		STEP();
+		next = essa_host_content(c->old, ESSA_RESIDENT);
+		if (next < 0)
+			return emu_bad(e, "a fill was refused");
+	} while (!emu_cas(e, f, (uint8_t)next));
+
+	STEP();
+	fr->page = fr->truth == ESSA_PRESERVED ? fr->slot : 0;
+	fr->slot = 0;
+	__atomic_store_n(&fr->present, 1, __ATOMIC_SEQ_CST);
+
+	STEP_WHEN(emu_stripe_trylock(e, f));
+	fr->truth = ESSA_RESIDENT;
+	fr->poisoned = 0;
+	fr->busy = EMU_IDLE;
+	emu_stripe_unlock(e, f);
+	CO_END();
+}
+
+enum emu_ret emu_access(struct emu *e, unsigned int f, unsigned int how)
+{
+	enum touch t;
+
+	CO_BEGIN(LEVEL_OP);
+	for (;;) {
+		STEP();
+		t = touch(e, f, how);
+		if (t == WRONG)
+			return emu_bad(e, "a read found wrong content");
+		if (t == TOUCHED)
+			break;
+		if (t == NOT_MAPPED)
+			RETURN(EMU_NO);
+		CALL(emu_fault(e, f));
+		if (co_ret == EMU_NO)
+			RETURN(EMU_NO);
+	}
+	CO_END();
+}
+
+enum emu_ret emu_wait(struct emu *e, unsigned int f)
+{
+	struct emu_frame *fr = &e->m->frame[f];
+
+	CO_BEGIN(LEVEL_LOW);
+	STEP();
+	if (!(emu_load(e, f) & ESSA_BUSY))
+		RETURN(EMU_OK);
+	e->waits++;
+	if (e->m->broken & BREAK_HOST_WAIT_EARLY)
+		RETURN(EMU_OK);
+	STEP_WHEN(lock_idle(e, f));
+	/* A hypervisor repairs the byte here; nobody has scribbled on ours. */
+	e->c->old = emu_load(e, f);
+	if ((e->c->old & (ESSA_CONTENT_MASK | ESSA_BUSY)) != fr->truth)
+		return emu_bad(e, "the byte is not true after a wait");
+	emu_stripe_unlock(e, f);
+	CO_END();
+}
+
+void emu_init_frame(struct emu_mem *m, unsigned int f, enum emu_start start)
+{
+	struct emu_frame *fr = &m->frame[f];
+	uint8_t usage = ESSA_STABLE;
+
+	memset(fr, 0, sizeof(*fr));
+	fr->truth = ESSA_RESIDENT;
+	fr->kind = EMU_CACHE;
+	fr->ref = 1;
+	fr->live = 1;
+	fr->lo = 1;
+	switch (start) {
+	case START_FREE:
+	case START_FREE_OUT:
+		usage = ESSA_UNUSED;
+		fr->kind = EMU_FREE;
+		fr->ref = 0;
+		fr->live = 0;
+		if (start == START_FREE_OUT)
+			fr->truth = ESSA_PRESERVED;
+		break;
+	case START_ZERO:
+		fr->truth = ESSA_ZERO;
+		fr->lo = 0;
+		break;
+	case START_ZEROS_HELD:
+		usage = ESSA_VOLATILE;
+		fr->lo = 0;
+		break;
+	case START_OUT:
+		usage = ESSA_VOLATILE;
+		fr->truth = ESSA_PRESERVED;
+		break;
+	case START_DISCARDED:
+		usage = ESSA_VOLATILE;
+		fr->truth = ESSA_ZERO;
+		fr->poisoned = 1;
+		break;
+	case START_VOLATILE:
+		usage = ESSA_VOLATILE;
+		break;
+	case START_MAPPED_VOL:
+		usage = ESSA_VOLATILE;
+		/* fallthrough */
+	case START_MAPPED:
+		fr->map = 1;
+		fr->ref = 2;
+		break;
+	default:
+		break;
+	}
+	fr->hi = fr->lo;
+	fr->present = fr->truth == ESSA_RESIDENT;
+	if (fr->present)
+		fr->page = fr->lo;
+	if (fr->truth == ESSA_PRESERVED)
+		fr->slot = fr->lo;
+	m->table[f] = usage | fr->truth;
+}
+
+/* Wrong, although the content may survive it. */
+static const char *check_usage(const struct emu_frame *fr, uint8_t byte)
+{
+	if ((byte & ESSA_BUSY) && !(byte & ESSA_USAGE_MASK))
+		return "a frame is Stable while its release is in flight";
+	if (fr->held && (byte & ESSA_USAGE_MASK))
+		return "content in use is not Stable";
+	if (fr->live && (byte & ESSA_USAGE_MASK) == ESSA_UNUSED)
+		return "content that is needed is Unused";
+	return NULL;
+}
+
+/* Of a frame that nobody in the host is working on. */
+static const char *check_idle(const struct emu_frame *fr, uint8_t byte)
+{
+	uint32_t content = 0;
+
+	if ((byte & (ESSA_CONTENT_MASK | ESSA_BUSY)) != fr->truth)
+		return "the host's bits are not true";
+	if (fr->present != (fr->truth == ESSA_RESIDENT))
+		return "a frame has backing that is not accounted for";
+	if (!fr->live || essa_is_discarded(byte))
+		return NULL;
+	if (fr->truth == ESSA_RESIDENT)
+		content = fr->page;
+	else if (fr->truth == ESSA_PRESERVED)
+		content = fr->slot;
+	return content == fr->lo ? NULL : "content is lost";
+}
+
+static const char *check_frame(const struct emu_mem *m, unsigned int f)
+{
+	const struct emu_frame *fr = &m->frame[f];
+	uint8_t byte = m->table[f];
+	const char *why = m->lenient ? NULL : check_usage(fr, byte);
+
+	if (why)
+		return why;
+	if (byte & 0xc0)
+		return "bits 7:6 are not zero";
+	if (essa_is_discarded(byte) && fr->busy != EMU_DISCARD &&
+	    !(fr->truth == ESSA_ZERO && fr->poisoned))
+		return "a frame looks discarded that nobody has discarded";
+	if (fr->busy != EMU_IDLE || fr->stripe)
+		return NULL;
+	return check_idle(fr, byte);
+}
+
+const char *emu_check(const struct emu_mem *m, unsigned int *f)
+{
+	const char *why;
+
+	for (*f = 0; *f < m->nr; (*f)++) {
+		why = check_frame(m, *f);
+		if (why)
+			return why;
+	}
+	return NULL;
+}
+
+const char *emu_check_end(const struct emu_mem *m, unsigned int *f)
+{
+	for (*f = 0; *f < m->nr; (*f)++) {
+		const struct emu_frame *fr = &m->frame[*f];
+
+		if (fr->busy != EMU_IDLE || fr->stripe || fr->locked ||
+		    fr->users || fr->held)
+			return "a frame is still in somebody's hands";
+		if (fr->ref != (fr->kind == EMU_CACHE) + fr->map ||
+		    fr->kind == EMU_OWNED)
+			return "a reference is left over or missing";
+		if (fr->kind == EMU_FREE &&
+		    (m->table[*f] & ESSA_USAGE_MASK) != ESSA_UNUSED)
+			return "a free frame is not Unused";
+	}
+	return NULL;
+}
