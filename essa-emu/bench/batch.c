@@ -102,11 +102,11 @@ operate_block(uint8_t *state, const struct block *bl, enum how how)
 		break;
 	case BARE_WORD:
 		exchange_words((uint64_t *)state, nr / 8,
-			       bl->before * BATCH_LANES, after * BATCH_LANES);
+			       ESSA_LANES(bl->before), ESSA_LANES(after));
 		break;
 	case BARE_PAIR:
 		exchange_pairs((uint64_t *)state, nr / 8,
-			       bl->before * BATCH_LANES, after * BATCH_LANES);
+			       ESSA_LANES(bl->before), ESSA_LANES(after));
 		break;
 	case STORES:
 		memset(state, after, nr);

@@ -14,8 +14,6 @@
 
 #include <essa/step.h>
 
-#define BATCH_LANES 0x0101010101010101ull
-
 /** batch_op_one() - arch_page_state_op(), but says ESSA_WAIT */
 static inline int batch_op_one(uint8_t *state, unsigned int op)
 {
@@ -33,34 +31,10 @@ static inline int batch_op_one(uint8_t *state, unsigned int op)
 	}
 }
 
-/*
- * What becomes of eight bytes.  Mostly all are alike: then one step does.
- * Return: ESSA_WAIT if one of them has to wait, else 0.
- */
-static inline int batch_next(uint64_t old, unsigned int op, uint64_t *next)
-{
-	unsigned int i;
-	int one;
-
-	if (old == (old & 0xff) * BATCH_LANES) {
-		one = essa_next((uint8_t)old, op);
-		*next = (uint8_t)one * BATCH_LANES;
-		return one < 0 ? ESSA_WAIT : 0;
-	}
-	*next = 0;
-	for (i = 0; i < 64; i += 8) {
-		one = essa_next((uint8_t)(old >> i), op);
-		if (one < 0)
-			return ESSA_WAIT;
-		*next |= (uint64_t)one << i;
-	}
-	return 0;
-}
-
 /**
  * batch_op_word() - an operation on eight frames
  * @state: their bytes, aligned to 8
- * @op:	   ESSA_OP_*
+ * @op:	   ESSA_OP_SET_STABLE or ESSA_OP_SET_UNUSED
  *
  * Return: 0, or ESSA_WAIT: nothing has changed, one of them is busy.
  */
@@ -68,10 +42,10 @@ static inline int batch_op_word(uint8_t *state, unsigned int op)
 {
 	uint64_t *word = (uint64_t *)state;
 	uint64_t old = __atomic_load_n(word, __ATOMIC_RELAXED);
-	uint64_t next;
+	__u64 next;
 
 	do {
-		if (batch_next(old, op, &next))
+		if (essa_next_word(old, op, &next))
 			return ESSA_WAIT;
 	} while (next != old && !__atomic_compare_exchange_n(
 					word, &old, next, 0, __ATOMIC_SEQ_CST,
@@ -81,8 +55,7 @@ static inline int batch_op_word(uint8_t *state, unsigned int op)
 
 #ifdef __x86_64__
 /* The compiler would call a library for a 16-byte exchange. */
-static inline int batch_cmpxchg16(uint64_t *p, uint64_t *old,
-				  const uint64_t *next)
+static inline int batch_cmpxchg16(uint64_t *p, uint64_t *old, const __u64 *next)
 {
 	char done;
 
@@ -97,7 +70,7 @@ static inline int batch_cmpxchg16(uint64_t *p, uint64_t *old,
 /**
  * batch_op_pair() - an operation on sixteen frames; needs cmpxchg16b
  * @state: their bytes, aligned to 16
- * @op:	   ESSA_OP_*
+ * @op:	   ESSA_OP_SET_STABLE or ESSA_OP_SET_UNUSED
  *
  * Return: 0, or ESSA_WAIT: nothing has changed, one of them is busy.
  */
@@ -108,14 +81,14 @@ static inline int batch_op_pair(uint8_t *state, unsigned int op)
 		__atomic_load_n(&word[0], __ATOMIC_RELAXED),
 		__atomic_load_n(&word[1], __ATOMIC_RELAXED),
 	};
-	uint64_t next[2];
+	__u64 next[2];
 
 	do {
-		if (batch_next(old[0], op, &next[0]))
+		if (essa_next_word(old[0], op, &next[0]))
 			return ESSA_WAIT;
 		if (old[1] == old[0])
 			next[1] = next[0];
-		else if (batch_next(old[1], op, &next[1]))
+		else if (essa_next_word(old[1], op, &next[1]))
 			return ESSA_WAIT;
 		if (next[0] == old[0] && next[1] == old[1])
 			return 0;

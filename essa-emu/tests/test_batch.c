@@ -53,7 +53,7 @@ static void wide_operations_are_single_ones_side_by_side(void **s)
 	unsigned int byte, op, i, n;
 
 	(void)s;
-	for (op = 0; op <= ESSA_NR_OPS; op++) {
+	for (op = ESSA_OP_SET_STABLE; op <= ESSA_OP_SET_UNUSED; op++) {
 		for (byte = 0; byte < 256; byte++) {
 			memset(before, (int)byte, sizeof(before));
 			compare(before, 8, op);
@@ -123,18 +123,9 @@ static void pin(pthread_t thread, unsigned int nth)
 
 static void wide_operations_keep_the_bits_of_the_host(void **s)
 {
-	static const unsigned int ops[] = {
-		ESSA_OP_SET_UNUSED,
-		ESSA_OP_SET_STABLE,
-		ESSA_OP_SET_VOLATILE,
-		ESSA_OP_SET_STABLE_IF_KEPT,
-	};
-	static const uint8_t usage[] = {
-		ESSA_UNUSED,
-		ESSA_STABLE,
-		ESSA_VOLATILE,
-		ESSA_STABLE,
-	};
+	static const unsigned int ops[] = { ESSA_OP_SET_UNUSED,
+					    ESSA_OP_SET_STABLE };
+	static const uint8_t usage[] = { ESSA_UNUSED, ESSA_STABLE };
 	pthread_t host;
 	uint64_t wrong = 0;
 	uint64_t word;
@@ -149,12 +140,12 @@ static void wide_operations_keep_the_bits_of_the_host(void **s)
 	pin(pthread_self(), 0);
 	for (n = 0; !__atomic_load_n(&host_done, __ATOMIC_RELAXED); n++) {
 		if (n & 4)
-			batch_op_word(shared, ops[n % 4]);
+			batch_op_word(shared, ops[n % 2]);
 		else
-			batch_op_pair(shared, ops[n % 4]);
+			batch_op_pair(shared, ops[n % 2]);
 		word = __atomic_load_n((uint64_t *)shared, __ATOMIC_RELAXED);
-		wrong |= (word & ESSA_USAGE_MASK * BATCH_LANES) ^
-			 usage[n % 4] * BATCH_LANES;
+		wrong |= (word & ESSA_LANES(ESSA_USAGE_MASK)) ^
+			 ESSA_LANES(usage[n % 2]);
 	}
 	pthread_join(host, &why);
 	if (why)
