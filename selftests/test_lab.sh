@@ -148,9 +148,12 @@ is "$(ask 'echo $?')" 33 ctrl_c_ends_the_program_and_not_the_lab
 printf 'exit 42\n' >&3
 error=
 while next_line; do
-	case $line in make:*'Error 42') error=42 ;; esac
+	printf '# screen: %s\n' "$line" >>"$tmp/last"
+	# the echo of what was typed may lack its end of line
+	case $line in *make*'Error 42') error=42 ;; esac
 done
 is "$error" 42 exit_code_of_the_shell_passes
+[ -n "$error" ] || cat "$tmp/last"
 cmp "$tmp/before" "$tmp/after"
 result $? terminal_is_afterwards_as_it_was_before
 finish

@@ -55,10 +55,12 @@ static inline int batch_op_word(uint8_t *state, unsigned int op)
 
 #ifdef __x86_64__
 /* The compiler would call a library for a 16-byte exchange. */
-static inline int batch_cmpxchg16(uint64_t *p, uint64_t *old, const __u64 *next)
+static inline int batch_cmpxchg16(uint64_t *p, uint64_t *old, const void *to)
 {
+	__u64 next[2];
 	char done;
 
+	memcpy(next, to, sizeof(next));
 	__asm__ volatile("lock cmpxchg16b %[p]"
 			 : [p] "+m"(*(unsigned __int128 *)p), "=@ccz"(done),
 			   "+a"(old[0]), "+d"(old[1])
