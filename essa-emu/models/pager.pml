@@ -14,6 +14,7 @@
  *
  * BREAK_DROP_BUSY       the pager drops a message for a frame that is busy
  * BREAK_DROP_POISONED   the pager drops a message for a poisoned frame
+ * BREAK_DROP_RESIDENT   the pager drops a message for a resident frame
  * BREAK_PUBLISH_NO_WAKE who publishes does not wake those who wait for it
  * BREAK_NO_BROADCAST    nor those who wait for the private mark
  * BREAK_FILL_NO_PUBLISH a fill leaves the frame busy
@@ -292,8 +293,10 @@ end:	do
 		   }
 		:: atomic {
 			busy == IDLE && (content == ESSA_RESIDENT || poisoned) ->
-#ifdef BREAK_DROP_POISONED
+#if defined(BREAK_DROP_POISONED)
 			must_wake = !poisoned
+#elif defined(BREAK_DROP_RESIDENT)
+			must_wake = poisoned
 #else
 			must_wake = true
 #endif
