@@ -36,7 +36,7 @@ include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild tools/disk/Kb
 -include selftests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
 spec-table := $(B)/essa-emu/tools/spec-table
-srcs := $(essa-tool-y) $(essa-emu-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
+srcs := $(essa-tool-y) $(model-gen-y) $(essa-emu-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
 	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
@@ -86,7 +86,7 @@ $(lab)/lab.cpio.gz: $(lab)/agent $(lab)/deb/stamp tools/lab/mkinitrd
 	$(Q)sh tools/lab/mkinitrd $< $(@D)/deb $@
 $(lab)/ready: $(lab)/host $(lab)/lab.cpio.gz $(lab)/vmlinuz
 	$(Q)touch $@
-include kernel-patches/Kbuild
+include kernel-patches/Kbuild essa-emu/models/Kbuild
 
 $(O)/tools/disk/mkfiles: $(call objs,$(disk-gen-y))
 	$(call msg,LD,$@)

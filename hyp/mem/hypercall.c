@@ -123,10 +123,21 @@ static int reset_frames(struct mem *mem)
 
 static int32_t enable(struct mem *mem, uint64_t version, uint64_t features)
 {
+	int err;
+
 	if (!mem->cfg.hinting)
 		return -ENOSYS;
 	if (version != ESSA_VERSION || (features & ~(uint64_t)FEATURES_KNOWN))
 		return -EINVAL;
+	/*
+	 * CPUs that a kernel stops behind its ESSA_CMD_DISABLE free frames
+	 * until then; the next kernel does not know, and uses them as Stable.
+	 */
+	if (!atomic_load(&mem->features)) {
+		err = reset_frames(mem);
+		if (err)
+			return err;
+	}
 	atomic_store(&mem->features, (uint32_t)features);
 	if (mem->cfg.storm)
 		limit_kick(mem);

@@ -53,8 +53,9 @@ static void resolve(struct mem *mem, uint64_t idx)
 		}
 		if (f->content == FRAME_RESIDENT || f->poisoned) {
 			frame_unlock(mem, idx);
-			uffd_wake(mem->uffd, mem_hva(mem, idx), MEM_PAGE_SIZE);
+			/* Before the guest runs on and someone looks. */
 			mem_count(&mem->count.fault_stale, 1);
+			uffd_wake(mem->uffd, mem_hva(mem, idx), MEM_PAGE_SIZE);
 			break;
 		}
 		if (!charged && !limit_try_charge(mem, 1)) {

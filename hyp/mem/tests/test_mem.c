@@ -303,9 +303,21 @@ static void nothing_is_discarded_before_enable_or_after_disable(void **s)
 	assert_int_equal(get(&vm, 2), 2);
 	guest_op(vm.mem, vm.table, 3, ESSA_OP_SET_VOLATILE);
 	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 3), -EBUSY);
+	/* Another CPU frees a frame behind the reset; the next kernel has it. */
+	guest_op(vm.mem, vm.table, 2, ESSA_OP_SET_UNUSED);
 	assert_int_equal(mem_hypercall(vm.mem, ESSA_CMD_ENABLE, ESSA_VERSION,
 				       ESSA_FEAT_UNUSED, false),
 			 0);
+	assert_int_equal(state(&vm, 2), ESSA_STABLE | ESSA_RESIDENT);
+	assert_int_equal(state(&vm, 3), ESSA_STABLE | ESSA_RESIDENT);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 2), -EBUSY);
+	assert_int_equal(get(&vm, 2), 2);
+	/* Enabling once more is no reset. */
+	guest_op(vm.mem, vm.table, 3, ESSA_OP_SET_VOLATILE);
+	assert_int_equal(mem_hypercall(vm.mem, ESSA_CMD_ENABLE, ESSA_VERSION,
+				       ESSA_FEAT_UNUSED, false),
+			 0);
+	assert_int_equal(state(&vm, 3), ESSA_VOLATILE | ESSA_RESIDENT);
 	/* Volatile was not among the features. */
 	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_DISCARD, 3), -EBUSY);
 	mem_reset(vm.mem);
