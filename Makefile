@@ -73,6 +73,8 @@ $(lab)/deb/stamp:
 	$(Q)touch $@
 $(lab)/vmlinuz: $(lab)/deb/stamp
 	$(Q)cp $(@D)/deb/boot/vmlinuz-* $@
+$(lab)/kernel: $(lab)/vmlinuz tools/lab/unpack-kernel
+	$(Q)tools/lab/unpack-kernel $< $@
 $(lab)/host: $(call objs,$(lab-host-y))
 	@mkdir -p $(@D)
 	$(call msg,LD,$@)
@@ -84,7 +86,7 @@ $(lab)/agent: $(call objs,$(lab-agent-y))
 $(lab)/lab.cpio.gz: $(lab)/agent $(lab)/deb/stamp tools/lab/mkinitrd
 	$(call msg,CPIO,$@)
 	$(Q)sh tools/lab/mkinitrd $< $(@D)/deb $@
-$(lab)/ready: $(lab)/host $(lab)/lab.cpio.gz $(lab)/vmlinuz
+$(lab)/ready: $(lab)/host $(lab)/lab.cpio.gz $(lab)/kernel
 	$(Q)touch $@
 include kernel-patches/Kbuild essa-emu/models/Kbuild
 
