@@ -147,6 +147,8 @@ enum emu_ret emu_fault(struct emu *e, unsigned int f)
 	do {
 		STEP();
 		next = essa_host_content(c->old, ESSA_RESIDENT);
+		if (next < 0 && e->m->broken & BREAK_HOST_FILL_BUSY)
+			next = (c->old & ~ESSA_CONTENT_MASK) | ESSA_RESIDENT;
 		if (next < 0)
 			return emu_bad(e, "a fill was refused");
 	} while (!emu_cas(e, f, (uint8_t)next));
