@@ -69,7 +69,7 @@ int __state_commit_discard(struct mem *mem, uint64_t idx, uint8_t *old)
 	int next;
 
 	do {
-		/* Host bits of an idle frame that are wrong are scribble. */
+		/* R-HOST-3: host bits of an idle frame that differ are scribble. */
 		if ((byte & (ESSA_CONTENT_MASK | ESSA_BUSY)) != truth) {
 			__state_repair(mem, idx);
 			return -EBUSY;
@@ -105,7 +105,7 @@ int __state_set_content(struct mem *mem, uint64_t idx,
 	int next;
 
 	do {
-		/* The frame is the caller's: no release is in flight. */
+		/* The caller's frame, so no release is in flight: R-HOST-3. */
 		idle = essa_host_released(byte);
 		next = essa_host_content(idle, bits);
 		if (next == ESSA_REFUSED) {
