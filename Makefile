@@ -128,6 +128,7 @@ check: setup ## everything: unit tests, sanitizers, style, selftests in the lab
 check-all: all style $(tests) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
 		$(kernel)/bzImage $(O)/disk.img
 	$(Q)$(MAKE) SAN=address,undefined all-tests
+	$(Q)$(MAKE) O=$(O)/late CFLAGS=-DHYP_BREAK_LATE_RELEASE all
 	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(selftests)
 bench-essa: $(B)/essa-emu/bench/bench ## what operations, batches and scans of states cost here
 	@mkdir -p $(O)/bench

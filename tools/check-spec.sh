@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # The transition table in SPEC.md is what PROGRAM prints.  --write puts it
-# there; otherwise says whether it is there.
+# there; otherwise says whether it is there, and whether each rule of the text
+# has a line in the table of proofs that names only what exists.
 set -eu
 usage='usage: check-spec.sh [--write] PROGRAM'
 write=0
@@ -25,9 +26,55 @@ awk -v table="$tmp/table" '
 }
 if [ "$write" -eq 1 ]; then
 	cmp -s "$tmp/spec" "$spec" || cat "$tmp/spec" >"$spec"
-else
-	diff -u --label "$spec" --label 'what the code gives' "$spec" "$tmp/spec" >&2 || {
-		echo 'check-spec: make spec mends it' >&2
-		exit 1
-	}
+	exit
 fi
+diff -u --label "$spec" --label 'what the code gives' "$spec" "$tmp/spec" >&2 || {
+	echo 'check-spec: make spec mends it' >&2
+	exit 1
+}
+
+bad=0
+complain() {
+	echo "check-spec: $spec: $*" >&2
+	bad=1
+}
+
+# rules of the text and of the table, in order
+sed -nE 's/^\*\*(R-[A-Z]+-[0-9]+)\.\*\*.*/\1/p' "$spec" >"$tmp/rules"
+sed -n '/^<!-- rules:begin/,/^<!-- rules:end/p' "$spec" | grep '^| R-' >"$tmp/rows" || :
+cut -d' ' -f2 "$tmp/rows" >"$tmp/proofs"
+[ -s "$tmp/rules" ] || complain 'no rules'
+diff "$tmp/rules" "$tmp/proofs" >"$tmp/diff" ||
+	complain "rules (<) and their table (>) differ:
+$(grep '^[<>]' "$tmp/diff")"
+grep -oE '\bR-[A-Z]+-[0-9]+\b' "$spec" | sort -u >"$tmp/named"
+sort -u "$tmp/rules" | comm -13 - "$tmp/named" >"$tmp/unknown"
+[ ! -s "$tmp/unknown" ] || complain "no such rule: $(paste -sd' ' "$tmp/unknown")"
+
+# a test named FILE:NAME
+test_exists() {
+	for file in "essa-emu/tests/$1.c" "hyp/tests/$1.c" "hyp/mem/tests/$1.c" \
+		"guest-tests/$1.c" "selftests/$1.sh"; do
+		[ ! -e "$file" ] || { grep -qw -- "$2" "$file"; return; }
+	done
+	return 1
+}
+
+while IFS='|' read -r _ rule _ proof _; do
+	rule=${rule# } rule=${rule% }
+	case $proof in
+	*'`'* | *'not proven: '*) ;;
+	*) complain "$rule: neither a proof nor a reason" ;;
+	esac
+	printf '%s\n' "$proof" | grep -oE '`[^`]+`' | tr -d '`' >"$tmp/names" || :
+	while read -r name; do
+		case $name in
+		*' BREAK_'*)
+			grep -q "^ \* ${name#* } " "essa-emu/models/${name%% *}.pml" 2>/dev/null ||
+				complain "$rule: no model $name" ;;
+		*:*)
+			test_exists "${name%%:*}" "${name#*:}" || complain "$rule: no test $name" ;;
+		esac
+	done <"$tmp/names"
+done <"$tmp/rows"
+exit $bad

@@ -66,6 +66,8 @@ static const struct variant {
 	[ESSA_OP_SET_PENDING] = { "set pending", ESSA_STABLE },
 	[ESSA_OP_COMMIT_VOLATILE] = { "commit volatile",
 				      ESSA_STABLE | ESSA_PENDING },
+	[ESSA_OP_COMMIT_POTENTIAL] = { "commit pot. volatile",
+				       ESSA_STABLE | ESSA_PENDING },
 	[CALLED_STABLE] = { "stable, called", ESSA_UNUSED },
 	[CALLED_UNUSED] = { "unused, called", ESSA_STABLE },
 	[CALLED_IF_KEPT] = { "if kept, called", ESSA_VOLATILE },
@@ -189,6 +191,9 @@ INLINE uint64_t run(uint8_t *table, const uint32_t *index, unsigned int variant,
 		return run_inline(table, index, ESSA_OP_SET_PENDING, depend);
 	case ESSA_OP_COMMIT_VOLATILE:
 		return run_inline(table, index, ESSA_OP_COMMIT_VOLATILE,
+				  depend);
+	case ESSA_OP_COMMIT_POTENTIAL:
+		return run_inline(table, index, ESSA_OP_COMMIT_POTENTIAL,
 				  depend);
 	default:
 		abort();

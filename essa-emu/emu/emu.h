@@ -48,6 +48,11 @@ enum emu_busy {
  * @poisoned: zero, and a touch is a discard fault if the byte agrees
  * @present:  the guest reaches @page without a fault
  * @users:    accesses under way; who unmaps waits for them, as for a TLB flush
+ * @armed:    the host records writes, and there has been none
+ * @wp:	      writes fault
+ * @pte_dirty: dirty bit of the page table entry
+ * @unsaved:  ghost: written through a page table, and nowhere else
+ * @tainted:  ghost: the guest scribbles on the byte, and forfeits its content
  * @page:     content of the backing page
  * @slot:     content that was paged out
  * @lo:       ghost: generation that a read finds at least
@@ -58,8 +63,19 @@ struct emu_frame {
 	uint8_t live, held;
 	uint8_t truth, busy, stripe, poisoned, present;
 	uint32_t users;
+	uint8_t armed, wp, pte_dirty, unsaved;
+	uint8_t tainted, spare[3];
 	uint32_t page, slot;
 	uint32_t lo, hi;
+};
+
+/**
+ * struct emu_vm - state of the whole machine
+ * @off:     hinting is disabled: the host takes all frames for Stable
+ * @stopped: number of the cpu that has stopped the other ones, from 1; or 0
+ */
+struct emu_vm {
+	uint8_t off, stopped, spare[2];
 };
 
 /* What a test breaks, to see that it is noticed. */
@@ -82,23 +98,39 @@ enum emu_broken {
 	BREAK_GUEST_NO_PENDING = 1 << 15,  /* the same for mapped frames */
 	BREAK_GUEST_MAP_FIRST = 1 << 16,   /* map count, then references */
 	BREAK_GUEST_ZERO_VOLATILE = 1 << 17, /* volatile without content */
+	BREAK_HOST_TAKE_ALL_P = 1 << 18,     /* P is taken like V */
+	BREAK_HOST_WRITE_UNSEEN = 1 << 19,   /* a write does not void arming */
+	BREAK_HOST_ARM_KEPT = 1 << 20,	     /* nor does a fill */
+	BREAK_GUEST_CHECK_THEN_ARM = 1 << 21,
+	BREAK_HOST_ALWAYS_ON = 1 << 23,	    /* commits while disabled */
+	BREAK_HOST_RESET_NO_WAIT = 1 << 24, /* disable: releases go on */
+	BREAK_HOST_ENABLE_KEEPS = 1 << 25,  /* enable leaves states alone */
+	BREAK_HOST_TRUST_MARK = 1 << 26,    /* a marker alone is a fault */
+	BREAK_GUEST_CPUS_RUNNING = 1 << 27, /* disable, the others go on */
+	BREAK_HOST_TRUST_TABLE = 1 << 28,   /* fill what the byte says */
+	BREAK_HOST_TRUST_BUSY = 1 << 29,    /* wait for the bit in the byte */
+	BREAK_HOST_NO_REPAIR = 1 << 30,	    /* scribble stays */
 };
 
 /**
  * struct emu_mem - what guest and host share
  * @table:   state bytes; read eight at a time, so a multiple of 8
- * @frame:   all else
+ * @frame:   all else about frames
+ * @vm:      and about the machine
  * @nr:	     frames
  * @broken:  enum emu_broken
  * @lenient: accept states that are wrong as long as no content suffers; to see
  *	     what a broken variant does in the end
+ * @scribble: what the scribbling program writes
  */
 struct emu_mem {
 	uint8_t *table;
 	struct emu_frame *frame;
+	struct emu_vm *vm;
 	unsigned int nr;
 	uint32_t broken;
 	bool lenient;
+	uint8_t scribble;
 };
 
 /**
@@ -122,7 +154,7 @@ struct emu_cpu {
 };
 
 _Static_assert(sizeof(struct emu_cpu) == 28, "no padding: it is hashed");
-_Static_assert(sizeof(struct emu_frame) == 32, "no padding: it is hashed");
+_Static_assert(sizeof(struct emu_frame) == 40, "no padding: it is hashed");
 
 /**
  * struct emu - one cpu at work
@@ -146,6 +178,7 @@ enum emu_ret {
 	EMU_RAN,     /* one step done; there is more to do */
 	EMU_BLOCKED, /* asleep; nothing has changed */
 	EMU_BAD,     /* see emu.why */
+	EMU_DEAD,    /* a guest that scribbled has got what it deserves */
 };
 
 /** struct emu_program - what a cpu does; runs a step with each call */
@@ -155,7 +188,9 @@ struct emu_program {
 };
 
 extern const struct emu_program emu_guest_programs[];
+/* The first ones go with each other; the others, up to all, as they say. */
 extern const unsigned int emu_nr_guest_programs;
+extern const unsigned int emu_nr_all_guest_programs;
 extern const struct emu_program emu_host_programs[];
 extern const unsigned int emu_nr_host_programs;
 
@@ -181,6 +216,7 @@ enum emu_start {
 	START_MAPPED,	  /* as START_STABLE, mapped */
 	START_MAPPED_VOL, /* as START_VOLATILE, mapped */
 	EMU_NR_STARTS,
+	START_ARMED = EMU_NR_STARTS, /* page cache, mapped writable, P, armed */
 };
 
 void emu_init_frame(struct emu_mem *m, unsigned int f, enum emu_start start);
@@ -199,8 +235,13 @@ const char *emu_check_end(const struct emu_mem *m, unsigned int *f);
 /* For the machines: guest.c and host.c on mem.c. */
 uint8_t emu_load(struct emu *e, unsigned int f);
 bool emu_cas(struct emu *e, unsigned int f, uint8_t next);
+/** emu_repair() - make the host's bits of a scribbled byte true; in one step */
+void emu_repair(struct emu *e, unsigned int f);
 void emu_store(struct emu *e, unsigned int f, uint8_t next);
+/** emu_bad() - the cpu found that an invariant is broken, at its own frame */
 enum emu_ret emu_bad(struct emu *e, const char *why);
+/** emu_bad_at() - at frame @f */
+enum emu_ret emu_bad_at(struct emu *e, unsigned int f, const char *why);
 bool emu_stripe_trylock(struct emu *e, unsigned int f);
 void emu_stripe_unlock(struct emu *e, unsigned int f);
 bool emu_page_idle(struct emu *e, unsigned int f);
@@ -216,5 +257,9 @@ enum emu_ret emu_access(struct emu *e, unsigned int f, unsigned int how);
 enum emu_ret emu_fault(struct emu *e, unsigned int f);
 /** emu_wait() - ESSA_CMD_WAIT for one frame */
 enum emu_ret emu_wait(struct emu *e, unsigned int f);
+/** emu_arm() - ESSA_CMD_ARM for one frame */
+enum emu_ret emu_arm(struct emu *e, unsigned int f);
+/** emu_reset() - a frame becomes Stable, as ESSA_CMD_DISABLE does for all */
+enum emu_ret emu_reset(struct emu *e, unsigned int f);
 
 #endif /* ESSA_EMU_H */

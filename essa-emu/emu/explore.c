@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "essa-emu/emu/co.h"
 #include "essa-emu/emu/explore.h"
 
 struct state {
 	uint8_t table[8];
+	struct emu_vm vm;
 	struct emu_frame frame[EMU_NR_FRAMES];
 	struct emu_cpu cpu[EMU_NR_CPUS];
 };
@@ -93,9 +95,11 @@ static struct emu_mem mem_of(const struct emu_case *ec, struct state *s)
 	return (struct emu_mem){
 		.table = s->table,
 		.frame = s->frame,
+		.vm = &s->vm,
 		.nr = EMU_NR_FRAMES,
 		.broken = ec->broken,
 		.lenient = ec->lenient,
+		.scribble = ec->scribble,
 	};
 }
 
@@ -109,6 +113,15 @@ static void begin(const struct emu_case *ec, struct state *s)
 		emu_init_frame(&m, i, ec->start[i]);
 	for (i = 0; i < EMU_NR_CPUS; i++)
 		s->cpu[i].g = 1;
+	s->frame[0].tainted = ec->hostile;
+	s->cpu[1].f = (uint16_t)ec->second;
+}
+
+/* A processor that was stopped; what the host does for it has an end. */
+static bool is_stopped(const struct state *s, unsigned int cpu)
+{
+	return cpu != EMU_HOST && s->vm.stopped && s->vm.stopped != cpu + 1 &&
+	       !s->cpu[cpu].pc[LEVEL_LOW];
 }
 
 /* One step of a cpu.  Return: what it said; @why if an invariant broke. */
@@ -117,11 +130,12 @@ static enum emu_ret step(const struct emu_case *ec, struct state *s,
 {
 	struct emu_mem m = mem_of(ec, s);
 	struct emu e = { .m = &m, .c = &s->cpu[cpu] };
-	enum emu_ret ret = program_of(ec, cpu)->run(&e);
+	enum emu_ret ret = is_stopped(s, cpu) ? EMU_DEAD :
+						program_of(ec, cpu)->run(&e);
 
 	if (ret == EMU_BLOCKED)
 		return ret;
-	if (ret == EMU_OK || ret == EMU_NO) {
+	if (ret == EMU_OK || ret == EMU_NO || ret == EMU_DEAD) {
 		/* What it remembers makes no difference any more. */
 		memset(e.c, 0, sizeof(*e.c));
 		e.c->done = 1;
@@ -141,12 +155,17 @@ static double at_end(struct search *se, struct state *s)
 	struct emu_mem m = mem_of(se->ec, s);
 	unsigned int i;
 
-	for (i = 0; i < EMU_NR_CPUS; i++)
-		if (!s->cpu[i].done) {
-			se->res->why = "all who have work left are asleep";
-			return 0;
-		}
-	if (!m.broken)
+	for (i = 0; i < EMU_NR_CPUS; i++) {
+		if (s->cpu[i].done)
+			continue;
+		/* Who scribbles may wait for itself, but not in the host. */
+		if (se->ec->hostile && i != EMU_HOST &&
+		    !s->cpu[i].pc[LEVEL_LOW])
+			continue;
+		se->res->why = "all who have work left are asleep";
+		return 0;
+	}
+	if (!m.broken && !se->ec->hostile)
 		se->res->why = emu_check_end(&m, &se->res->frame);
 	return 1;
 }

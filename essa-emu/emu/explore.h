@@ -22,6 +22,9 @@
  * @start:   how the frames begin; all programs begin with the first one
  * @broken:  enum emu_broken
  * @lenient: see struct emu_mem
+ * @second:  the frame that the second guest CPU works on
+ * @hostile: the guest may scribble on the byte of the first frame
+ * @scribble: see struct emu_mem
  */
 struct emu_case {
 	unsigned int guest[2];
@@ -29,6 +32,9 @@ struct emu_case {
 	enum emu_start start[EMU_NR_FRAMES];
 	uint32_t broken;
 	bool lenient;
+	unsigned int second;
+	bool hostile;
+	uint8_t scribble;
 };
 
 /**

@@ -96,6 +96,7 @@ enum emu_ret guest_put(struct emu *e, unsigned int f)
 		RETURN(EMU_OK);
 	store8(&fr->live, 0);
 	store8(&fr->dirty, 0);
+	store8(&fr->unsaved, 0);
 	if (broken(e, BREAK_GUEST_FREE_FIRST)) {
 		STEP();
 		store8(&fr->kind, EMU_FREE);
@@ -191,7 +192,7 @@ void guest_unlock(struct emu *e, unsigned int f)
 
 enum emu_ret guest_lock(struct emu *e, unsigned int f)
 {
-	CO_BEGIN(LEVEL_LOW);
+	CO_BEGIN(LEVEL_OP);
 	STEP_WHEN(guest_trylock(e, f));
 	CO_END();
 }
@@ -207,6 +208,11 @@ enum emu_ret guest_zap(struct emu *e, unsigned int f)
 	/* TLB flush: no access through the mapping is under way any more. */
 	while (!emu_page_idle(e, f))
 		STEP_WHEN(emu_page_idle(e, f));
+	/* The flag first: who looks at the entry first misses neither. */
+	if (load8(&fr->pte_dirty)) {
+		store8(&fr->dirty, 1);
+		store8(&fr->pte_dirty, 0);
+	}
 	CO_END();
 }
 
@@ -290,6 +296,56 @@ enum emu_ret guest_make_mapped_volatile(struct emu *e, unsigned int f)
 				RETURN(EMU_OK);
 		}
 	}
+	CALL(guest_op(e, f, ESSA_OP_SET_STABLE_IF_KEPT));
+	RETURN(EMU_NO);
+	CO_END();
+}
+
+/* Dirty bits first, the flag that unmapping moves them to second. */
+static enum emu_ret guest_check_clean(struct emu *e, unsigned int f)
+{
+	struct emu_frame *fr = &e->m->frame[f];
+
+	CO_BEGIN(LEVEL_OP);
+	STEP();
+	if (load8(&fr->pte_dirty))
+		RETURN(EMU_NO);
+	STEP();
+	if (load8(&fr->dirty))
+		RETURN(EMU_NO);
+	CO_END();
+}
+
+enum emu_ret guest_make_potential(struct emu *e, unsigned int f)
+{
+	struct emu_frame *fr = &e->m->frame[f];
+	struct emu_cpu *c = e->c;
+
+	CO_BEGIN(LEVEL_SUB);
+	CALL(guest_op(e, f, ESSA_OP_SET_PENDING));
+	if (c->old & ESSA_USAGE_MASK)
+		RETURN(EMU_NO);
+	if (broken(e, BREAK_GUEST_CHECK_THEN_ARM)) {
+		CALL(guest_check_clean(e, f));
+		if (co_ret == EMU_NO)
+			goto no;
+	}
+	CALL(emu_arm(e, f));
+	STEP();
+	c->r = load8(&fr->ref);
+	STEP();
+	c->m = load8(&fr->map);
+	if (c->r != 2 + c->m)
+		goto no;
+	if (!broken(e, BREAK_GUEST_CHECK_THEN_ARM)) {
+		CALL(guest_check_clean(e, f));
+		if (co_ret == EMU_NO)
+			goto no;
+	}
+	CALL(guest_op(e, f, ESSA_OP_COMMIT_POTENTIAL));
+	if (emu_content(c->old) != ESSA_ZERO && (c->old & ESSA_PENDING))
+		RETURN(EMU_OK);
+no:
 	CALL(guest_op(e, f, ESSA_OP_SET_STABLE_IF_KEPT));
 	RETURN(EMU_NO);
 	CO_END();

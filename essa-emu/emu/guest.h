@@ -39,7 +39,13 @@ enum emu_ret guest_make_volatile(struct emu *e, unsigned int f,
 /** guest_make_mapped_volatile() - the same for a frame that is mapped */
 enum emu_ret guest_make_mapped_volatile(struct emu *e, unsigned int f);
 
+/** guest_make_potential() - arm, check, commit; mapped writable or not */
+enum emu_ret guest_make_potential(struct emu *e, unsigned int f);
+
 /** guest_zap() - remove the mapping and its reference */
 enum emu_ret guest_zap(struct emu *e, unsigned int f);
+
+/** guest_run_restart() - one kernel ends, the next begins; see restart.c */
+enum emu_ret guest_run_restart(struct emu *e);
 
 #endif /* ESSA_EMU_GUEST_H */

@@ -11,9 +11,11 @@ static bool broken(struct emu *e, uint32_t what)
 	return e->m->broken & what;
 }
 
-static int discard_of(struct emu *e, uint8_t old)
+static int discard_of(struct emu *e, unsigned int f)
 {
-	int next = essa_host_discard(old, 0);
+	const uint8_t old = e->c->old;
+	int clean = e->m->frame[f].armed || broken(e, BREAK_HOST_TAKE_ALL_P);
+	int next = essa_host_discard(old, clean);
 
 	if (next >= 0 && broken(e, BREAK_HOST_NO_BUSY))
 		next &= ~ESSA_BUSY;
@@ -33,9 +35,17 @@ static enum emu_ret commit(struct emu *e, unsigned int f, unsigned int bit)
 		goto no;
 	c->old = emu_load(e, f);
 	for (;;) {
-		if ((c->old & (ESSA_CONTENT_MASK | ESSA_BUSY)) != fr->truth)
-			return emu_bad(e, "somebody wrote the host's bits");
-		if (discard_of(e, c->old) < 0)
+		if ((c->old & (ESSA_CONTENT_MASK | ESSA_BUSY)) != fr->truth) {
+			if (!fr->tainted)
+				return emu_bad_at(
+					e, f, "somebody wrote the host's bits");
+			emu_repair(e, f);
+			goto no;
+		}
+		/* Under the stripe, which DISABLE takes behind this. */
+		if (e->m->vm->off && !broken(e, BREAK_HOST_ALWAYS_ON))
+			goto no;
+		if (discard_of(e, f) < 0)
 			goto no;
 		if (broken(e, BREAK_HOST_RELEASE_FIRST)) {
 			STEP();
@@ -44,7 +54,7 @@ static enum emu_ret commit(struct emu *e, unsigned int f, unsigned int bit)
 			fr->slot = EMU_JUNK;
 		}
 		STEP();
-		next = discard_of(e, c->old);
+		next = discard_of(e, f);
 		if (broken(e, BREAK_HOST_STORE)) {
 			emu_store(e, f, (uint8_t)next);
 			break;
@@ -52,6 +62,10 @@ static enum emu_ret commit(struct emu *e, unsigned int f, unsigned int bit)
 		if (emu_cas(e, f, (uint8_t)next))
 			break;
 	}
+	if ((c->old & ESSA_USAGE_MASK) == ESSA_POTENTIAL && !fr->tainted &&
+	    __atomic_load_n(&fr->unsaved, __ATOMIC_SEQ_CST))
+		return emu_bad_at(e, f,
+				  "content was discarded that was written");
 	fr->busy = EMU_DISCARD;
 	c->set |= (uint16_t)(1u << bit);
 	if ((c->old & ESSA_USAGE_MASK) != ESSA_UNUSED)
@@ -78,7 +92,7 @@ static enum emu_ret release(struct emu *e, unsigned int f)
 	while (!emu_page_idle(e, f))
 		STEP_WHEN(emu_page_idle(e, f));
 	fr->page = EMU_JUNK;
-	fr->slot = 0;
+	fr->slot = EMU_JUNK;
 	CO_END();
 }
 
@@ -93,10 +107,14 @@ static enum emu_ret publish(struct emu *e, unsigned int f, unsigned int bit)
 	fr->poisoned = !!(c->mark & 1u << bit) &&
 		       !broken(e, BREAK_HOST_NO_MARK);
 	fr->busy = EMU_IDLE;
+	fr->armed = 0;
+	__atomic_store_n(&fr->wp, 0, __ATOMIC_SEQ_CST);
 	c->old = emu_load(e, f);
 	do {
 		STEP();
 	} while (!emu_cas(e, f, (uint8_t)essa_host_released(c->old)));
+	if (fr->tainted)
+		emu_repair(e, f);
 	/* After the byte: ESSA_CMD_WAIT takes the stripe. */
 	emu_stripe_unlock(e, f);
 	CO_END();
@@ -146,7 +164,7 @@ static uint16_t nominate(const uint8_t *table)
 	unsigned int i;
 
 	for (i = 0; i < MAX_SCAN; i++)
-		if (essa_host_discard((uint8_t)(word >> 8 * i), 0) >= 0)
+		if (essa_host_discard((uint8_t)(word >> 8 * i), 1) >= 0)
 			hits |= (uint16_t)(1u << i);
 	return hits;
 }
@@ -196,7 +214,12 @@ static enum emu_ret page_out(struct emu *e, unsigned int f)
 	for (;;) {
 		STEP();
 		content = c->val ? ESSA_PRESERVED : ESSA_ZERO;
-		next = essa_host_content(c->old, content);
+		/* The frame is ours: a busy bit is scribble. */
+		if (fr->tainted)
+			next = essa_host_content(
+				(uint8_t)essa_host_released(c->old), content);
+		else
+			next = essa_host_content(c->old, content);
 		if (next < 0 && broken(e, BREAK_HOST_ZERO_VOLATILE))
 			next = (c->old & ~ESSA_CONTENT_MASK) | content;
 		if (next < 0) {
@@ -213,6 +236,8 @@ static enum emu_ret page_out(struct emu *e, unsigned int f)
 	}
 	fr->busy = EMU_IDLE;
 	c->val = 0;
+	if (fr->tainted)
+		emu_repair(e, f);
 	emu_stripe_unlock(e, f);
 	CO_END();
 }

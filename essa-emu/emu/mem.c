@@ -32,8 +32,29 @@ void emu_store(struct emu *e, unsigned int f, uint8_t next)
 	__atomic_store_n(&e->m->table[f], next, __ATOMIC_SEQ_CST);
 }
 
+void emu_repair(struct emu *e, unsigned int f)
+{
+	const uint8_t truth = e->m->frame[f].truth;
+
+	if (e->m->broken & BREAK_HOST_NO_REPAIR)
+		return;
+	e->c->old = emu_load(e, f);
+	while (!emu_cas(
+		e, f,
+		(uint8_t)((e->c->old & ~(ESSA_CONTENT_MASK | ESSA_BUSY)) |
+			  truth)))
+		;
+}
+
 enum emu_ret emu_bad(struct emu *e, const char *why)
 {
+	return emu_bad_at(e, e->c->f, why);
+}
+
+enum emu_ret emu_bad_at(struct emu *e, unsigned int f, const char *why)
+{
+	if (e->m->frame[f].tainted)
+		return EMU_DEAD;
 	e->why = why;
 	return EMU_BAD;
 }
@@ -59,10 +80,11 @@ enum touch {
 	TOUCHED,
 	NOT_MAPPED,
 	NOT_PRESENT,
+	PROTECTED,
 	WRONG,
 };
 
-static void write_page(struct emu_frame *fr)
+static void write_page(struct emu_frame *fr, unsigned int how)
 {
 	uint32_t gen = __atomic_load_n(&fr->hi, __ATOMIC_RELAXED) + 1;
 
@@ -73,6 +95,10 @@ static void write_page(struct emu_frame *fr)
 	__atomic_store_n(&fr->page, gen, __ATOMIC_RELAXED);
 	__atomic_store_n(&fr->lo, gen, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&fr->live, 1, __ATOMIC_RELAXED);
+	if (how & EMU_BY_MAP) {
+		__atomic_store_n(&fr->pte_dirty, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&fr->unsaved, 1, __ATOMIC_SEQ_CST);
+	}
 }
 
 static bool read_page(struct emu_frame *fr)
@@ -81,6 +107,9 @@ static bool read_page(struct emu_frame *fr)
 	uint32_t page = __atomic_load_n(&fr->page, __ATOMIC_RELAXED);
 	uint32_t hi = __atomic_load_n(&fr->hi, __ATOMIC_SEQ_CST);
 
+	/* Whatever the guest does to its table, the page is its own. */
+	if (fr->tainted)
+		return page != EMU_JUNK;
 	return page >= lo && page <= hi;
 }
 
@@ -98,8 +127,11 @@ static enum touch touch(struct emu *e, unsigned int f, unsigned int how)
 		ret = NOT_MAPPED;
 	else if (!__atomic_load_n(&fr->present, __ATOMIC_SEQ_CST))
 		ret = NOT_PRESENT;
+	else if ((how & EMU_WRITE) &&
+		 __atomic_load_n(&fr->wp, __ATOMIC_SEQ_CST))
+		ret = PROTECTED;
 	else if (how & EMU_WRITE)
-		write_page(fr);
+		write_page(fr, how);
 	else if (!read_page(fr))
 		ret = WRONG;
 	__atomic_fetch_sub(&fr->users, 1, __ATOMIC_SEQ_CST);
@@ -111,13 +143,42 @@ static bool lock_idle(struct emu *e, unsigned int f)
 {
 	struct emu_frame *fr = &e->m->frame[f];
 
+	bool idle;
+
 	if (!emu_stripe_trylock(e, f))
 		return false;
-	if (fr->busy == EMU_IDLE ||
-	    (e->m->broken & BREAK_HOST_FILL_BUSY && fr->busy == EMU_DISCARD))
+	idle = fr->busy == EMU_IDLE;
+	if (e->m->broken & BREAK_HOST_FILL_BUSY)
+		idle |= fr->busy == EMU_DISCARD;
+	if (e->m->broken & BREAK_HOST_TRUST_BUSY)
+		idle &= !(emu_load(e, f) & ESSA_BUSY);
+	if (idle)
 		return true;
 	emu_stripe_unlock(e, f);
 	return false;
+}
+
+/* Is a touch of this frame a discard fault?  Caller: its stripe. */
+static bool is_discarded(struct emu *e, unsigned int f)
+{
+	const struct emu_frame *fr = &e->m->frame[f];
+
+	if (fr->truth != ESSA_ZERO || !fr->poisoned)
+		return false;
+	if (e->m->broken & BREAK_HOST_TRUST_MARK)
+		return true;
+	return !e->m->vm->off && essa_is_discarded(e->c->old);
+}
+
+static int filled(struct emu *e, unsigned int f)
+{
+	const uint8_t old = e->c->old;
+	int next = essa_host_content(old, ESSA_RESIDENT);
+
+	if (next < 0 && (e->m->frame[f].tainted || e->m->vm->off ||
+			 e->m->broken & BREAK_HOST_FILL_BUSY))
+		next = (old & ~ESSA_CONTENT_MASK) | ESSA_RESIDENT;
+	return next;
 }
 
 /* access_resident() and fill_run() of a hypervisor. */
@@ -130,8 +191,7 @@ enum emu_ret emu_fault(struct emu *e, unsigned int f)
 	CO_BEGIN(LEVEL_LOW);
 	STEP_WHEN(lock_idle(e, f));
 	c->old = emu_load(e, f);
-	if (fr->truth == ESSA_ZERO && fr->poisoned &&
-	    essa_is_discarded(c->old)) {
+	if (is_discarded(e, f)) {
 		emu_stripe_unlock(e, f);
 		RETURN(EMU_NO);
 	}
@@ -146,20 +206,42 @@ enum emu_ret emu_fault(struct emu *e, unsigned int f)
 	c->old = emu_load(e, f);
 	do {
 		STEP();
-		next = essa_host_content(c->old, ESSA_RESIDENT);
+		next = filled(e, f);
 		if (next < 0)
-			return emu_bad(e, "a fill was refused");
+			return emu_bad_at(e, f, "a fill was refused");
 	} while (!emu_cas(e, f, (uint8_t)next));
+	if (e->m->broken & BREAK_HOST_TRUST_TABLE)
+		fr->truth = emu_content(c->old);
 
 	STEP();
 	fr->page = fr->truth == ESSA_PRESERVED ? fr->slot : 0;
-	fr->slot = 0;
+	/* A slot that is not its own any more may be anyone's. */
+	fr->slot = EMU_JUNK;
+	__atomic_store_n(&fr->wp, 0, __ATOMIC_SEQ_CST);
+	if (!(e->m->broken & BREAK_HOST_ARM_KEPT))
+		fr->armed = 0;
 	__atomic_store_n(&fr->present, 1, __ATOMIC_SEQ_CST);
 
 	STEP_WHEN(emu_stripe_trylock(e, f));
 	fr->truth = ESSA_RESIDENT;
 	fr->poisoned = 0;
 	fr->busy = EMU_IDLE;
+	if (fr->tainted)
+		emu_repair(e, f);
+	emu_stripe_unlock(e, f);
+	CO_END();
+}
+
+/* A write to a frame that is armed: known written from now on. */
+static enum emu_ret write_fault(struct emu *e, unsigned int f)
+{
+	struct emu_frame *fr = &e->m->frame[f];
+
+	CO_BEGIN(LEVEL_LOW);
+	STEP_WHEN(lock_idle(e, f));
+	if (!(e->m->broken & BREAK_HOST_WRITE_UNSEEN))
+		fr->armed = 0;
+	__atomic_store_n(&fr->wp, 0, __ATOMIC_SEQ_CST);
 	emu_stripe_unlock(e, f);
 	CO_END();
 }
@@ -172,12 +254,18 @@ enum emu_ret emu_access(struct emu *e, unsigned int f, unsigned int how)
 	for (;;) {
 		STEP();
 		t = touch(e, f, how);
-		if (t == WRONG)
-			return emu_bad(e, "a read found wrong content");
+		if (t == WRONG) {
+			e->why = "a read found wrong content";
+			return EMU_BAD;
+		}
 		if (t == TOUCHED)
 			break;
 		if (t == NOT_MAPPED)
 			RETURN(EMU_NO);
+		if (t == PROTECTED) {
+			CALL(write_fault(e, f));
+			continue;
+		}
 		CALL(emu_fault(e, f));
 		if (co_ret == EMU_NO)
 			RETURN(EMU_NO);
@@ -197,10 +285,47 @@ enum emu_ret emu_wait(struct emu *e, unsigned int f)
 	if (e->m->broken & BREAK_HOST_WAIT_EARLY)
 		RETURN(EMU_OK);
 	STEP_WHEN(lock_idle(e, f));
-	/* A hypervisor repairs the byte here; nobody has scribbled on ours. */
+	if (fr->tainted)
+		emu_repair(e, f);
 	e->c->old = emu_load(e, f);
-	if ((e->c->old & (ESSA_CONTENT_MASK | ESSA_BUSY)) != fr->truth)
-		return emu_bad(e, "the byte is not true after a wait");
+	if (!fr->tainted &&
+	    (e->c->old & (ESSA_CONTENT_MASK | ESSA_BUSY)) != fr->truth)
+		return emu_bad_at(e, f, "the byte is not true after a wait");
+	emu_stripe_unlock(e, f);
+	CO_END();
+}
+
+enum emu_ret emu_arm(struct emu *e, unsigned int f)
+{
+	struct emu_frame *fr = &e->m->frame[f];
+
+	CO_BEGIN(LEVEL_LOW);
+	STEP_WHEN(lock_idle(e, f));
+	if (fr->truth == ESSA_RESIDENT) {
+		fr->armed = 1;
+		__atomic_store_n(&fr->wp, 1, __ATOMIC_SEQ_CST);
+	}
+	emu_stripe_unlock(e, f);
+	/* TLB flush: writes that found the page unprotected are over. */
+	while (!emu_page_idle(e, f))
+		STEP_WHEN(emu_page_idle(e, f));
+	CO_END();
+}
+
+enum emu_ret emu_reset(struct emu *e, unsigned int f)
+{
+	struct emu_frame *fr = &e->m->frame[f];
+
+	CO_BEGIN(LEVEL_LOW);
+	if (e->m->broken & BREAK_HOST_RESET_NO_WAIT) {
+		STEP_WHEN(emu_stripe_trylock(e, f));
+	} else {
+		STEP_WHEN(lock_idle(e, f));
+	}
+	fr->armed = 0;
+	__atomic_store_n(&fr->wp, 0, __ATOMIC_SEQ_CST);
+	/* The guest has stopped to change it, and hosts do so locked. */
+	emu_store(e, f, ESSA_STABLE | fr->truth);
 	emu_stripe_unlock(e, f);
 	CO_END();
 }
@@ -216,6 +341,7 @@ void emu_init_frame(struct emu_mem *m, unsigned int f, enum emu_start start)
 	fr->ref = 1;
 	fr->live = 1;
 	fr->lo = 1;
+	fr->slot = EMU_JUNK;
 	switch (start) {
 	case START_FREE:
 	case START_FREE_OUT:
@@ -245,6 +371,13 @@ void emu_init_frame(struct emu_mem *m, unsigned int f, enum emu_start start)
 		break;
 	case START_VOLATILE:
 		usage = ESSA_VOLATILE;
+		break;
+	case START_ARMED:
+		usage = ESSA_POTENTIAL;
+		fr->armed = 1;
+		fr->wp = 1;
+		fr->map = 1;
+		fr->ref = 2;
 		break;
 	case START_MAPPED_VOL:
 		usage = ESSA_VOLATILE;
@@ -282,10 +415,12 @@ static const char *check_idle(const struct emu_frame *fr, uint8_t byte)
 {
 	uint32_t content = 0;
 
-	if ((byte & (ESSA_CONTENT_MASK | ESSA_BUSY)) != fr->truth)
-		return "the host's bits are not true";
 	if (fr->present != (fr->truth == ESSA_RESIDENT))
 		return "a frame has backing that is not accounted for";
+	if (fr->tainted)
+		return NULL;
+	if ((byte & (ESSA_CONTENT_MASK | ESSA_BUSY)) != fr->truth)
+		return "the host's bits are not true";
 	if (!fr->live || essa_is_discarded(byte))
 		return NULL;
 	if (fr->truth == ESSA_RESIDENT)
@@ -299,13 +434,16 @@ static const char *check_frame(const struct emu_mem *m, unsigned int f)
 {
 	const struct emu_frame *fr = &m->frame[f];
 	uint8_t byte = m->table[f];
-	const char *why = m->lenient ? NULL : check_usage(fr, byte);
+	const char *why = NULL;
 
+	if (!m->lenient && !m->vm->off && !fr->tainted)
+		why = check_usage(fr, byte);
 	if (why)
 		return why;
-	if (byte & 0xc0)
+	if ((byte & 0xc0) && !fr->tainted)
 		return "bits 7:6 are not zero";
-	if (essa_is_discarded(byte) && fr->busy != EMU_DISCARD &&
+	if (essa_is_discarded(byte) && !fr->tainted &&
+	    fr->busy != EMU_DISCARD &&
 	    !(fr->truth == ESSA_ZERO && fr->poisoned))
 		return "a frame looks discarded that nobody has discarded";
 	if (fr->busy != EMU_IDLE || fr->stripe)

@@ -114,7 +114,28 @@ static enum emu_ret run_write(struct emu *e)
 	CO_END();
 }
 
-/* The ageing pass: folio_make_volatile(). */
+/* The ageing pass, for what may be mapped writable. */
+static enum emu_ret run_arm(struct emu *e)
+{
+	struct emu_cpu *c = e->c;
+	struct emu_frame *fr = &e->m->frame[c->f];
+
+	CO_BEGIN(LEVEL_PROGRAM);
+	CALL(guest_get(e, c->f));
+	if (co_ret == EMU_NO)
+		RETURN(EMU_OK);
+	STEP();
+	if (guest_trylock(e, c->f)) {
+		STEP();
+		if (__atomic_load_n(&fr->kind, __ATOMIC_SEQ_CST) == EMU_CACHE)
+			CALL(guest_make_potential(e, c->f));
+		guest_unlock(e, c->f);
+	}
+	CALL(guest_put(e, c->f));
+	CO_END();
+}
+
+/* The same for Volatile: folio_make_volatile(). */
 static enum emu_ret make_volatile(struct emu *e, unsigned int op)
 {
 	struct emu_cpu *c = e->c;
@@ -149,13 +170,13 @@ static enum emu_ret run_potential(struct emu *e)
 	return make_volatile(e, ESSA_OP_SET_POTENTIAL);
 }
 
-/* Read through a page table: page_states_discard_pfn() after a discard fault. */
-static enum emu_ret run_mapped_read(struct emu *e)
+/* Use a page table: page_states_discard_pfn() after a discard fault. */
+static enum emu_ret use_mapped(struct emu *e, unsigned int how)
 {
 	struct emu_cpu *c = e->c;
 
 	CO_BEGIN(LEVEL_PROGRAM);
-	CALL(emu_access(e, c->f, EMU_BY_MAP));
+	CALL(emu_access(e, c->f, EMU_BY_MAP | how));
 	if (co_ret == EMU_OK)
 		RETURN(EMU_OK);
 	CALL(guest_get(e, c->f));
@@ -168,6 +189,17 @@ static enum emu_ret run_mapped_read(struct emu *e)
 	}
 	CALL(guest_put(e, c->f));
 	CO_END();
+}
+
+static enum emu_ret run_mapped_read(struct emu *e)
+{
+	return use_mapped(e, 0);
+}
+
+/* A writable mapping: not with programs that make mapped frames Volatile. */
+static enum emu_ret run_mapped_write(struct emu *e)
+{
+	return use_mapped(e, EMU_WRITE);
 }
 
 /* Look up, make stable, map; the reference becomes the mapping's. */
@@ -287,6 +319,19 @@ static enum emu_ret run_wait(struct emu *e)
 	CO_END();
 }
 
+/* Arbitrary bytes, one after the other, then none. */
+static enum emu_ret run_scribble(struct emu *e)
+{
+	struct emu_cpu *c = e->c;
+
+	CO_BEGIN(LEVEL_PROGRAM);
+	STEP();
+	emu_store(e, c->f, e->m->scribble);
+	STEP();
+	emu_store(e, c->f, (uint8_t)(e->m->scribble * 37u + 11u));
+	CO_END();
+}
+
 const struct emu_program emu_guest_programs[] = {
 	{ "alloc", run_alloc },
 	{ "read in", run_read_in },
@@ -302,10 +347,19 @@ const struct emu_program emu_guest_programs[] = {
 	{ "evict", run_evict },
 	{ "batch", run_batch },
 	{ "wait", run_wait },
+	/* those that do not go with all of the others */
+	{ "mapped write", run_mapped_write },
+	{ "arm", run_arm },
+	{ "restart", guest_run_restart },
+	{ "scribble", run_scribble },
 };
 
-const unsigned int emu_nr_guest_programs =
+#define NR_SPECIAL 4u
+
+const unsigned int emu_nr_all_guest_programs =
 	sizeof(emu_guest_programs) / sizeof(emu_guest_programs[0]);
+const unsigned int emu_nr_guest_programs =
+	sizeof(emu_guest_programs) / sizeof(emu_guest_programs[0]) - NR_SPECIAL;
 
 unsigned int emu_find_program(const struct emu_program *list, unsigned int nr,
 			      const char *name)

@@ -16,6 +16,7 @@ struct world {
 	uint64_t rnd;
 	uint8_t table[NR_FRAMES] __attribute__((aligned(8)));
 	struct emu_frame frame[NR_FRAMES];
+	struct emu_vm vm;
 	struct emu_cpu cpu[NR_CPUS];
 	struct emu_mem m;
 	struct emu e[NR_CPUS];
@@ -39,6 +40,7 @@ static void begin(struct world *w, struct emu_random *run)
 	w->m = (struct emu_mem){
 		.table = w->table,
 		.frame = w->frame,
+		.vm = &w->vm,
 		.nr = NR_FRAMES,
 		.broken = run->broken,
 		.lenient = run->lenient,

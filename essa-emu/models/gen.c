@@ -100,6 +100,7 @@ int main(void)
 	CONSTANT(ESSA_OP_SET_STABLE_IF_KEPT);
 	CONSTANT(ESSA_OP_SET_PENDING);
 	CONSTANT(ESSA_OP_COMMIT_VOLATILE);
+	CONSTANT(ESSA_OP_COMMIT_POTENTIAL);
 	printf("#define ESSA_WAIT %d\n", MODEL_WAIT);
 	printf("#define ESSA_REFUSED %d\n", MODEL_REFUSED);
 	print_table("essa_next_table", next_of, ESSA_NR_OPS, 1);

@@ -2,14 +2,14 @@
 /*
  * Potentially Volatile: a clean page behind a writable page table entry.
  *
- * Nothing implements this yet; what is modelled is the rule of the design: the
- * host arms write tracking first, the guest checks its dirty bits second, and
- * only then the frame becomes Potentially Volatile.  The specification leaves
- * arming open, the table asks for a frame that is "known unwritten".
+ * The rules R-POT-* of SPEC.md: the host arms write tracking first, the guest
+ * checks its dirty bits second, and only then the frame becomes Potentially
+ * Volatile.  hyp does not offer it yet; the emulation does.
  *
  * A store sets the dirty bit of the entry and, where it is armed, that of the
- * host's tracking in the step that writes.  The host takes the page from the guest, looks at what
- * it tracked, and then commits; a page that was written goes back.
+ * host's tracking in the step that writes.  The host takes the page from the
+ * guest, looks at what it tracked, and then commits; a page that was written
+ * goes back.
  *
  * The guest's check walks the entries under their lock and looks at the folio's
  * flag last: unmapping clears the entry first and sets the flag second, under
@@ -19,6 +19,7 @@
  *
  * BREAK_NO_DIRTY_CHECK   the host takes every frame for unwritten
  * BREAK_NOT_ARMED        a frame that was never armed counts as unwritten
+ * BREAK_ARM_POTENTIAL    a frame that is Potentially Volatile is armed again
  * BREAK_CHECK_THEN_ARM   the guest checks first, the host arms second
  * BREAK_CHECK_MAPPED     the host looks while the guest can still write
  * BREAK_FLAG_FIRST       the guest looks at the flag before the entries
@@ -91,7 +92,11 @@ active proctype ageing()
 	bool clean;
 
 	do
+#ifdef BREAK_ARM_POTENTIAL
+	:: !IS_DISCARDED(st) ->
+#else
 	:: USAGE(st) == ESSA_STABLE ->
+#endif
 		clean = true;
 #if !defined(BREAK_CHECK_THEN_ARM) && !defined(BREAK_NOT_ARMED)
 		arm();

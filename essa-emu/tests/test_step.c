@@ -212,6 +212,27 @@ static const struct guest_rule {
 		{ ".", ".", ".", "." }, /* P+ */
 	  },
 	} },
+	{ ESSA_OP_COMMIT_POTENTIAL, {
+	  { /* idle */
+		{ ".", ".", ".", "." }, /* S */
+		{ ".", ".", ".", "." }, /* U */
+		{ ".", ".", ".", "." }, /* V */
+		{ ".", ".", ".", "." }, /* P */
+		{ "P", "P", ".", "P" }, /* S+ */
+		{ ".", ".", ".", "." }, /* U+ */
+		{ ".", ".", ".", "." }, /* V+ */
+		{ ".", ".", ".", "." }, /* P+ */
+	  }, { /* busy */
+		{ ".", ".", ".", "." }, /* S */
+		{ ".", ".", ".", "." }, /* U */
+		{ ".", ".", ".", "." }, /* V */
+		{ ".", ".", ".", "." }, /* P */
+		{ "P", "P", ".", "P" }, /* S+ */
+		{ ".", ".", ".", "." }, /* U+ */
+		{ ".", ".", ".", "." }, /* V+ */
+		{ ".", ".", ".", "." }, /* P+ */
+	  },
+	} },
 };
 
 /* Host: may a frame be discarded?  n: no, y: yes, c: only if known clean. */
@@ -226,7 +247,7 @@ static const char discard_rules[2][8][5] = {
 	},
 };
 
-/* Host: new content r, p, z for each old content; n: refused. */
+/* Host: new content r, p, z for each old content; n: refused.  Busy: never. */
 static const char content_rules[8][4][4] = {
 	{ "rpz", "rpz", "rpz", "rpz" },	/* S */
 	{ "rpz", "rpz", "rpz", "rpz" },	/* U */
@@ -298,7 +319,7 @@ static void every_operation_of_the_guest_is_as_specified(void **s)
 
 static void unknown_operations_change_nothing(void **s)
 {
-	static const unsigned int ops[] = { 9, 10, 16, 255, 256, ~0u };
+	static const unsigned int ops[] = { 10, 11, 16, 255, 256, ~0u };
 	unsigned int i, byte;
 
 	(void)s;
@@ -345,7 +366,8 @@ static void host_content_changes_are_as_specified(void **s)
 			struct fields f = take_apart(byte);
 			int want = ESSA_REFUSED;
 
-			if (content_rules[f.row][f.column][i] != 'n') {
+			if (!f.busy &&
+			    content_rules[f.row][f.column][i] != 'n') {
 				f.column = i;
 				want = put_together(f);
 			}

@@ -35,6 +35,7 @@
 struct world {
 	uint8_t table[NR_FRAMES] __attribute__((aligned(64)));
 	struct emu_frame frame[NR_FRAMES];
+	struct emu_vm vm;
 	struct emu_mem m;
 	uint64_t guest_transitions; /* that a guest makes before it ends */
 	uint64_t discards;	    /* that the host has made so far */
@@ -133,6 +134,7 @@ static struct world *run(uint64_t seed, uint32_t broken, uint64_t transitions)
 	w->m = (struct emu_mem){
 		.table = w->table,
 		.frame = w->frame,
+		.vm = &w->vm,
 		.nr = NR_FRAMES,
 		.broken = broken,
 	};

@@ -16,6 +16,10 @@
 #define BP_E820_TABLE	0x2d0
 #define E820_RAM	1
 
+/* and the command line */
+#define BP_CMD_LINE_PTR 0x228
+#define CMDLINE_MAX	256
+
 #define SCRATCH_START (16u << 20)
 #define SCRATCH_MIN   (16u << 20)
 
@@ -25,6 +29,7 @@ struct e820_entry {
 } __attribute__((packed));
 
 struct guest guest;
+static char cmdline[CMDLINE_MAX];
 
 uint64_t page_pml4[512] __attribute__((aligned(PAGE_SIZE)));
 static uint64_t page_pdpt[512] __attribute__((aligned(PAGE_SIZE)));
@@ -65,6 +70,46 @@ static void find_ram(const uint8_t *boot_params)
 			nr);
 }
 
+static void copy_cmdline(const uint8_t *boot_params)
+{
+	const char *from;
+	unsigned int i;
+	uint32_t ptr;
+
+	memcpy(&ptr, boot_params + BP_CMD_LINE_PTR, sizeof(ptr));
+	from = (const char *)(uintptr_t)ptr;
+	for (i = 0; from && i < CMDLINE_MAX - 1 && from[i]; i++)
+		cmdline[i] = from[i];
+}
+
+/* Behind "name=" in a word of the command line, or NULL. */
+static const char *option_value(const char *word, const char *name)
+{
+	while (*name && *word == *name) {
+		word++;
+		name++;
+	}
+	return *name || *word != '=' ? NULL : word + 1;
+}
+
+uint64_t guest_option(const char *name, uint64_t otherwise)
+{
+	const char *s, *digits;
+	uint64_t v = 0;
+
+	for (s = cmdline; *s; s++) {
+		if (s != cmdline && s[-1] != ' ')
+			continue;
+		digits = option_value(s, name);
+		if (!digits)
+			continue;
+		for (; *digits >= '0' && *digits <= '9'; digits++)
+			v = v * 10 + (uint64_t)(*digits - '0');
+		return v;
+	}
+	return otherwise;
+}
+
 /**
  * guest_boot() - first C code
  * @boot_params: as the boot protocol has it
@@ -74,6 +119,7 @@ _Noreturn void guest_boot(const uint8_t *boot_params)
 	map_low_4g();
 	trap_init(0);
 	find_ram(boot_params);
+	copy_cmdline(boot_params);
 	guest_main();
 }
 

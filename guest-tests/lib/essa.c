@@ -5,6 +5,7 @@
 struct essa essa;
 struct discard discards[MAX_CPUS];
 void (*discard_refill)(uint64_t gpa);
+void (*discard_found)(uint64_t gpa);
 
 static bool discover(void)
 {
@@ -82,6 +83,41 @@ uint8_t essa_op(uint64_t gfn, unsigned int op)
 	}
 }
 
+/* One by one: a frame of them has to wait. */
+static uint64_t essa_op_each(uint64_t gfn, unsigned int op)
+{
+	uint64_t old = 0;
+	unsigned int i;
+
+	for (i = 0; i < 8; i++)
+		old |= (uint64_t)essa_op(gfn + i, op) << 8 * i;
+	return old;
+}
+
+uint64_t essa_op_word(uint64_t gfn, unsigned int op)
+{
+	__u64 *p = (__u64 *)(uintptr_t)&essa.table[gfn];
+	__u64 old = __atomic_load_n(p, __ATOMIC_SEQ_CST);
+	__u64 next;
+
+	do {
+		/* Late release, as in essa_op(). */
+		if (essa_next_word(old, op, &next))
+			return essa_op_each(gfn, op);
+	} while (!__atomic_compare_exchange_n(
+		p, &old, next, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+	return old;
+}
+
+uint8_t essa_op_slow(uint64_t gfn, unsigned int op)
+{
+	int32_t ret = essa_cmd(ESSA_CMD_OP + op, gfn, 1);
+
+	if (ret >> 8 != 1)
+		bail_out("operation %u by exit says %d", op, ret);
+	return (uint8_t)ret;
+}
+
 volatile struct essa_vcpu_info *essa_info(void)
 {
 	return (void *)((uintptr_t)essa.info +
@@ -111,6 +147,10 @@ void essa_handle_fault(struct trap *t)
 	if (gfn >= essa.nr_frames)
 		bail_out("discard fault at gpa %lx, behind the table", gpa);
 	d->state = essa_state(gfn);
+	if (discard_found) {
+		discard_found(gpa & ~(uint64_t)(PAGE_SIZE - 1));
+		return;
+	}
 	if (!discard_refill)
 		bail_out("discard fault at gpa %lx, rip %lx, state %x", gpa,
 			 t->rip, d->state);

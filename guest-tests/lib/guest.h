@@ -38,6 +38,12 @@ static inline uint64_t gfn_of(const void *p)
 	return (uintptr_t)p / PAGE_SIZE;
 }
 
+/**
+ * guest_option() - a number "name=value" of the command line (hyp --cmdline)
+ * Return: decimal value, or @otherwise if it is not there
+ */
+uint64_t guest_option(const char *name, uint64_t otherwise);
+
 /** guest_exit() - end the VM; hyp exits with this code */
 _Noreturn void guest_exit(uint8_t code);
 
@@ -86,6 +92,16 @@ uint8_t essa_state(uint64_t gfn);
  * Return: the state before
  */
 uint8_t essa_op(uint64_t gfn, unsigned int op);
+/**
+ * essa_op_word() - Set Stable or Set Unused for eight neighbours
+ * @gfn: first of them, a multiple of 8
+ *
+ * One locked instruction, unless one of them has to wait.
+ * Return: the eight states before
+ */
+uint64_t essa_op_word(uint64_t gfn, unsigned int op);
+/** essa_op_slow() - operation 0 to 6 by an exit. Return: the state before */
+uint8_t essa_op_slow(uint64_t gfn, unsigned int op);
 /** essa_info() - information area of this CPU */
 volatile struct essa_vcpu_info *essa_info(void);
 
@@ -104,6 +120,13 @@ extern struct discard discards[MAX_CPUS];
  * stack: puts the content back.  NULL: any discard fault fails the program.
  */
 extern void (*discard_refill)(uint64_t gpa);
+
+/*
+ * If set, called instead for every discard fault, with the page's address and
+ * the frame as it is, which another CPU may have changed already.  The access
+ * is retried.
+ */
+extern void (*discard_found)(uint64_t gpa);
 
 /** refill_nothing() - for discard_refill: the page stays empty */
 void refill_nothing(uint64_t gpa);

@@ -3,7 +3,7 @@
  * Pages that the guest touched and that have a poison marker.
  *
  * Delivery of a discard fault (the information first, then the latch, then
- * vector 20): a discarded page is not present for KVM, so the access has not
+ * vector 20; R-FLT-5): a discarded page is not present for KVM, so the access has not
  * happened, and RIP is on the instruction.  SVM's EVENTINJ refuses exception
  * vectors that AMD does not define; there, vector 20 goes in as an external
  * interrupt, which delivers the same frame (cpuid_inject_as_interrupt()).
@@ -103,7 +103,7 @@ static void deliver_discard_fault(struct vcpu *v, uint64_t gpa)
  * side of asynchronous page faults, which no capability turns off) and come
  * back to it once more before some later entry: if the page is a poison marker
  * by then, that raises a SIGBUS while the guest is somewhere else, perhaps in
- * its system call entry, where an exception must not be injected.
+ * its system call entry, where an exception must not be injected (R-FLT-13).
  *
  * So inject only when the same page comes a second time at the same RIP.  KVM
  * keeps at most one such work per page and vCPU, so one of the two was the

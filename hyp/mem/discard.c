@@ -145,6 +145,10 @@ static void publish(struct mem *mem, uint64_t entry)
 	bool wake;
 
 	frame_lock(mem, idx);
+	/* Before the guest can know that this discard is over. */
+	mem_count(entry & DISCARD_MARK ? &mem->count.discarded_volatile :
+					 &mem->count.discarded_unused,
+		  1);
 	f->content = FRAME_ZERO;
 	f->poisoned = !!(entry & DISCARD_MARK);
 	wake = __frame_publish(mem, idx);
@@ -160,9 +164,6 @@ static void publish(struct mem *mem, uint64_t entry)
 		swap_free(mem->swap, slot, 1);
 		mem_uncount(&mem->count.preserved, 1);
 	}
-	mem_count(entry & DISCARD_MARK ? &mem->count.discarded_volatile :
-					 &mem->count.discarded_unused,
-		  1);
 }
 
 void discard_flush(struct mem *mem, struct discard_batch *b)

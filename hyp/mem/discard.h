@@ -2,7 +2,7 @@
 /*
  * Discards: commit frame by frame, release in batches of neighbours.
  *
- * Late release.  A guest that sees a discard may free and reuse the frame at
+ * Late release (SPEC.md, R-REL-1 to R-REL-7).  A guest that sees a discard may free and reuse the frame at
  * once; the release of the old page must not destroy the new content.  Hence
  * the commit sets ESSA_BUSY in the same compare-and-exchange that takes the
  * content; a guest does not make a busy frame Stable before ESSA_CMD_WAIT

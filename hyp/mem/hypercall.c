@@ -8,9 +8,8 @@
 #include "hyp/mem/priv.h"
 #include "hyp/mem/state.h"
 
-#define FEATURES_KNOWN                                                         \
-	(ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE | ESSA_FEAT_POTENTIAL |         \
-	 ESSA_FEAT_TEST)
+/* What CPUID offers; TEST only with test hooks. */
+#define FEATURES (ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE)
 
 /* Does a byte show that the guest's operation was done? */
 static bool is_done(unsigned int op, uint8_t byte)
@@ -121,13 +120,15 @@ static int reset_frames(struct mem *mem)
 	return err;
 }
 
-static int32_t enable(struct mem *mem, uint64_t version, uint64_t features)
+static int32_t enable(struct mem *mem, uint64_t version, uint64_t features,
+		      bool test_hooks)
 {
+	const uint64_t offered = FEATURES | (test_hooks ? ESSA_FEAT_TEST : 0);
 	int err;
 
 	if (!mem->cfg.hinting)
 		return -ENOSYS;
-	if (version != ESSA_VERSION || (features & ~(uint64_t)FEATURES_KNOWN))
+	if (version != ESSA_VERSION || (features & ~offered))
 		return -EINVAL;
 	/*
 	 * CPUs that a kernel stops behind its ESSA_CMD_DISABLE free frames
@@ -200,7 +201,7 @@ int32_t mem_hypercall(struct mem *mem, uint64_t cmd, uint64_t gfn, uint64_t nr,
 
 	switch (cmd) {
 	case ESSA_CMD_ENABLE:
-		return enable(mem, gfn, nr);
+		return enable(mem, gfn, nr, test_hooks);
 	case ESSA_CMD_DISABLE:
 		return disable(mem);
 	case ESSA_CMD_OP ... ESSA_CMD_OP + ESSA_OP_SET_STABLE_IF_KEPT:

@@ -69,7 +69,7 @@ int __state_commit_discard(struct mem *mem, uint64_t idx, uint8_t *old)
 	int next;
 
 	do {
-		/* Host bits of an idle frame that are wrong are scribble. */
+		/* R-HOST-3: host bits of an idle frame that differ are scribble. */
 		if ((byte & (ESSA_CONTENT_MASK | ESSA_BUSY)) != truth) {
 			__state_repair(mem, idx);
 			return -EBUSY;
@@ -101,15 +101,18 @@ int __state_set_content(struct mem *mem, uint64_t idx,
 {
 	uint8_t bits = content_bits(content);
 	uint8_t byte = state_read(mem, idx);
+	uint8_t idle;
 	int next;
 
 	do {
-		next = essa_host_content(byte, bits);
+		/* The caller's frame, so no release is in flight: R-HOST-3. */
+		idle = essa_host_released(byte);
+		next = essa_host_content(idle, bits);
 		if (next == ESSA_REFUSED) {
-			if (!essa_is_discarded(byte))
+			if (!essa_is_discarded(idle))
 				return -EBUSY;
 			/* Not discarded, as the caller knows: scribble. */
-			next = (byte & ~ESSA_CONTENT_MASK) | bits;
+			next = (idle & ~ESSA_CONTENT_MASK) | bits;
 		}
 	} while (!byte_cas(mem, idx, &byte, (uint8_t)next));
 	return 0;

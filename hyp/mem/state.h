@@ -40,7 +40,7 @@ void __state_released(struct mem *mem, uint64_t idx);
 /**
  * __state_set_content() - record new content in the byte of a frame
  * @mem:     memory
- * @idx:     frame
+ * @idx:     frame that the caller has marked busy, but not for a discard
  * @content: what the frame holds now or will hold in a moment
  *
  * Return: 0; -EBUSY if that would make a volatile frame look discarded.

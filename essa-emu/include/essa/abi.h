@@ -41,7 +41,10 @@
  */
 #define ESSA_BUSY		0x20
 
-/* Operations; 0 to 6 are the operation request codes of ESSA. */
+/*
+ * Operations.  0 to 6 are the operation request codes of ESSA; the others are
+ * ours (s390 uses 7 for something else) and done in the table only.
+ */
 #define ESSA_OP_GET			0
 #define ESSA_OP_SET_STABLE		1
 #define ESSA_OP_SET_UNUSED		2
@@ -51,7 +54,8 @@
 #define ESSA_OP_SET_STABLE_IF_KEPT	6	/* unless discarded */
 #define ESSA_OP_SET_PENDING		7	/* Stable only */
 #define ESSA_OP_COMMIT_VOLATILE		8	/* Stable and pending only */
-#define ESSA_NR_OPS			9
+#define ESSA_OP_COMMIT_POTENTIAL	9	/* Stable and pending only */
+#define ESSA_NR_OPS			10
 
 /*
  * Discovery: CPUID leaves.  BASE: EAX = last leaf, EBX ECX EDX = signature.
@@ -71,7 +75,7 @@
 
 #define ESSA_FEAT_UNUSED	0x00000001u	/* Unused and Stable */
 #define ESSA_FEAT_VOLATILE	0x00000002u	/* Volatile and discard faults */
-#define ESSA_FEAT_POTENTIAL	0x00000004u	/* Potentially Volatile */
+#define ESSA_FEAT_POTENTIAL	0x00000004u	/* Potentially Volatile, ARM */
 #define ESSA_FEAT_TEST		0x80000000u	/* ESSA_CMD_TEST_*: tests only */
 
 /*
@@ -89,7 +93,12 @@
 #define ESSA_CMD_OP		0x00	/* + operation 0 to 6 */
 #define ESSA_CMD_ENABLE		0x10	/* RSI = version, RCX = features used */
 #define ESSA_CMD_DISABLE	0x11	/* all frames Stable, no more discards */
-#define ESSA_CMD_WAIT		0x12	/* until no frame of the range is busy */
+/*
+ * Each frame of the range has been seen with no release in flight since the
+ * call, one after the other.  Any of them may be busy again by then.
+ */
+#define ESSA_CMD_WAIT		0x12
+#define ESSA_CMD_ARM		0x13	/* record writes to the range from now */
 #define ESSA_CMD_TEST_DISCARD	0x80	/* act as if reclaim chose this frame */
 #define ESSA_CMD_TEST_PAGE_OUT	0x81
 #define ESSA_CMD_MAX_FRAMES	0x00040000u

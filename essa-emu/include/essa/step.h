@@ -71,6 +71,11 @@ static inline int essa_next(__u8 old, unsigned int op)
 		    (ESSA_STABLE | ESSA_PENDING))
 			return old;
 		return __essa_to_volatile(old, ESSA_VOLATILE);
+	case ESSA_OP_COMMIT_POTENTIAL:
+		if ((old & (ESSA_USAGE_MASK | ESSA_PENDING)) !=
+		    (ESSA_STABLE | ESSA_PENDING))
+			return old;
+		return __essa_to_volatile(old, ESSA_POTENTIAL);
 	default:
 		return old;
 	}
@@ -139,7 +144,7 @@ static inline int essa_next_word(__u64 old, unsigned int op, __u64 *next)
 /**
  * essa_host_discard() - commit a discard and mark its release as in flight
  * @old:   state byte before
- * @clean: the frame is known unwritten since it became Potentially Volatile
+ * @clean: the frame is known unwritten since it was armed (ESSA_CMD_ARM)
  *
  * Return: the byte after, with ESSA_BUSY set, or ESSA_REFUSED.
  */
@@ -169,14 +174,15 @@ static inline int essa_host_released(__u8 old)
  * @old:     state byte before
  * @content: ESSA_RESIDENT, ESSA_PRESERVED or ESSA_ZERO
  *
- * Return: the byte after, or ESSA_REFUSED if that would make a volatile frame
- * look discarded, or a discarded one look kept.
+ * Return: the byte after; or ESSA_REFUSED if a release is in flight, or if that
+ * would make a volatile frame look discarded, or a discarded one look kept.
  */
 static inline int essa_host_content(__u8 old, __u8 content)
 {
 	__u8 next = (old & ~ESSA_CONTENT_MASK) | content;
 
-	if (essa_is_discarded(old) != essa_is_discarded(next))
+	if ((old & ESSA_BUSY) ||
+	    essa_is_discarded(old) != essa_is_discarded(next))
 		return ESSA_REFUSED;
 	return next;
 }

@@ -212,13 +212,18 @@ static void hostile_hypercalls_are_refused(void **s)
 		{ ESSA_CMD_OP + 1, 0, ESSA_CMD_MAX_FRAMES + 1, -EINVAL },
 		{ ESSA_CMD_OP + 7, 0, 1, -ENOSYS },
 		{ ESSA_CMD_OP + 8, 0, 1, -ENOSYS },
-		{ 0x13, 0, 1, -ENOSYS },
+		{ ESSA_CMD_OP + 9, 0, 1, -ENOSYS },
+		{ ESSA_CMD_ARM, 0, 1, -ENOSYS },
+		{ ESSA_CMD_ARM + 1, 0, 1, -ENOSYS },
 		{ 0x100000000ull, 0, 1, -ENOSYS },
 		{ UINT64_MAX, 0, 1, -ENOSYS },
 		{ ESSA_CMD_TEST_DISCARD, 0, 1, -ENOSYS },
 		{ ESSA_CMD_TEST_PAGE_OUT, 0, 1, -ENOSYS },
 		{ ESSA_CMD_ENABLE, 2, 0, -EINVAL },
 		{ ESSA_CMD_ENABLE, ESSA_VERSION, 1u << 8, -EINVAL },
+		/* Not offered, so refused. */
+		{ ESSA_CMD_ENABLE, ESSA_VERSION, ESSA_FEAT_POTENTIAL, -EINVAL },
+		{ ESSA_CMD_ENABLE, ESSA_VERSION, ESSA_FEAT_TEST, -EINVAL },
 		{ ESSA_CMD_ENABLE, ESSA_VERSION, 1ull << 32, -EINVAL },
 		{ ESSA_CMD_WAIT, 0, 2048, 0 },
 	};
@@ -456,6 +461,13 @@ static void scribbled_byte_is_put_right(void **s)
 	scribble(&vm, 2, ESSA_VOLATILE | ESSA_ZERO);
 	assert_int_equal(get(&vm, 2), 22);
 	assert_int_equal(state(&vm, 2), ESSA_VOLATILE | ESSA_RESIDENT);
+	/* Says busy: it can be paged out all the same, or it were unpageable. */
+	scribble(&vm, 2, ESSA_STABLE | ESSA_RESIDENT | ESSA_BUSY);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT, 2), 0);
+	assert_int_equal(state(&vm, 2), ESSA_STABLE | ESSA_PRESERVED);
+	scribble(&vm, 2, ESSA_STABLE | ESSA_PRESERVED | ESSA_BUSY);
+	assert_int_equal(get(&vm, 2), 22);
+	assert_int_equal(state(&vm, 2), ESSA_STABLE | ESSA_RESIDENT);
 	vm_end(&vm);
 }
 

@@ -337,8 +337,7 @@ static struct stress *stress_start(bool storm, uint64_t limit)
 	mem_regions(st->mem, &r);
 	st->ram = r[0].hva;
 	assert_int_equal(mem_hypercall(st->mem, ESSA_CMD_ENABLE, ESSA_VERSION,
-				       ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE |
-					       ESSA_FEAT_POTENTIAL,
+				       ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE,
 				       false),
 			 0);
 	return st;

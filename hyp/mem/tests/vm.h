@@ -60,8 +60,7 @@ static inline void vm_start(struct vm *vm, struct mem_config cfg)
 	if (cfg.hinting)
 		assert_int_equal(
 			mem_hypercall(vm->mem, ESSA_CMD_ENABLE, ESSA_VERSION,
-				      ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE |
-					      ESSA_FEAT_POTENTIAL,
+				      ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE,
 				      false),
 			0);
 }
