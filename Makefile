@@ -36,7 +36,7 @@ include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild tools/disk/Kb
 -include selftests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
 spec-table := $(B)/essa-emu/tools/spec-table
-srcs := $(essa-tool-y) $(model-gen-y) $(essa-src-y) $(essa-emu-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
+srcs := $(essa-tool-y) $(model-gen-y) $(essa-src-y) $(essa-emu-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(mem-bench-y) $(hyp-y) $(hyp-test-y) \
 	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
@@ -53,6 +53,9 @@ $(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o $(call objs,$(essa-emu-y) $(essa-
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
 $(B)/essa-emu/bench/bench: $(call objs,$(essa-bench-y) $(essa-src-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags)
+$(B)/hyp/mem/bench/bench: $(call objs,$(mem-bench-y) $(mem-y) $(essa-src-y) $(bench-report-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags)
 $(spec-table): $(call objs,$(essa-tool-y))
@@ -127,9 +130,10 @@ check-all: all style $(tests) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
 		$(kernel)/bzImage $(O)/disk.img
 	$(Q)$(MAKE) SAN=address,undefined all-tests
 	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(selftests)
-bench-essa: $(B)/essa-emu/bench/bench ## what operations, batches and scans of states cost here
+bench-essa: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operations, scans, releases and page-ins cost here
 	@mkdir -p $(O)/bench
 	$(Q)$< --data $(O)/bench/essa.tsv
+	$(Q)$(B)/hyp/mem/bench/bench --data $(O)/bench/essa.tsv --append
 	$(Q)for format in svg png; do gnuplot -e "data='$(O)/bench/essa.tsv'; \
 	  out='$(O)/bench/essa.$$format'; format='$$format'" essa-emu/bench/bench.gnuplot || exit; done
 	@echo 'Picture: $(O)/bench/essa.svg (and .png)'

@@ -40,16 +40,21 @@ int __discard_commit(struct mem *mem, struct discard_batch *b, uint64_t idx)
 	return 0;
 }
 
-int discard_commit(struct mem *mem, struct discard_batch *b, uint64_t idx)
+void discard_commit_block(struct mem *mem, struct discard_batch *b,
+			  uint64_t idx, uint64_t mask)
 {
-	int err;
+	unsigned int lost = 0;
 
-	if (b->nr == DISCARD_BATCH)
+	if (b->nr + FRAME_BLOCK > DISCARD_BATCH)
 		discard_flush(mem, b);
 	frame_lock(mem, idx);
-	err = __discard_commit(mem, b, idx);
+	for (; mask; mask &= mask - 1)
+		if (__discard_commit(mem, b,
+				     idx + (unsigned int)__builtin_ctzll(
+						   mask)) == -EBUSY)
+			lost++;
 	frame_unlock(mem, idx);
-	return err;
+	mem_count(&mem->count.discard_lost, lost);
 }
 
 static int cmp_entry(const void *a, const void *b)

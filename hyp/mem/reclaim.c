@@ -80,22 +80,6 @@ static uint64_t next_nominees(struct mem *mem, uint64_t first, uint64_t end,
 	return end;
 }
 
-/* Discard the nominated frames of one block. */
-static void discard_block(struct mem *mem, uint64_t idx, uint64_t mask)
-{
-	struct discard_batch *b = &mem->reclaim.batch;
-
-	if (b->nr + FRAME_BLOCK > DISCARD_BATCH)
-		discard_flush(mem, b);
-	frame_lock(mem, idx);
-	for (; mask; mask &= mask - 1)
-		if (__discard_commit(mem, b,
-				     idx + (unsigned int)__builtin_ctzll(
-						   mask)) == -EBUSY)
-			mem_count(&mem->count.discard_lost, 1);
-	frame_unlock(mem, idx);
-}
-
 static bool is_aged(const struct reclaim *r, uint64_t block)
 {
 	return r->aged[block / 64] >> block % 64 & 1;
@@ -151,7 +135,7 @@ void reclaim_scan(struct mem *mem, uint64_t need)
 		if (found.volatiles || is_aged(r, idx / FRAME_BLOCK))
 			note_ages(r, idx / FRAME_BLOCK, found.volatiles);
 		if (found.unused && r->batch.nr_freed + r->batch.nr < need)
-			discard_block(mem, idx, found.unused);
+			discard_commit_block(mem, &r->batch, idx, found.unused);
 		idx += FRAME_BLOCK;
 		done = idx / FRAME_BLOCK;
 	}
@@ -208,7 +192,8 @@ static void discard_volatile(struct mem *mem, uint64_t need)
 			break;
 		mask = old_volatiles(mem, r->hand, young);
 		if (mask)
-			discard_block(mem, r->hand * FRAME_BLOCK, mask);
+			discard_commit_block(mem, &r->batch,
+					     r->hand * FRAME_BLOCK, mask);
 		r->hand = r->hand + 1 < blocks ? r->hand + 1 : 0;
 	}
 	discard_flush(mem, &r->batch);
