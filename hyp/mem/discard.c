@@ -54,7 +54,8 @@ void discard_commit_block(struct mem *mem, struct discard_batch *b,
 						   mask)) == -EBUSY)
 			lost++;
 	frame_unlock(mem, idx);
-	mem_count(&mem->count.discard_lost, lost);
+	if (lost)
+		mem_count(&mem->count.discard_lost, lost);
 }
 
 static int cmp_entry(const void *a, const void *b)
@@ -142,46 +143,79 @@ static void place_markers(struct mem *mem, const struct discard_batch *b)
 	}
 }
 
-static void publish(struct mem *mem, uint64_t entry)
+/* Entries of one block, in order: one lock for all of them. */
+static void publish_block(struct mem *mem, const uint64_t *entry,
+			  unsigned int nr)
 {
-	uint64_t idx = entry >> DISCARD_SHIFT;
-	struct frame *f = &mem->frames[idx];
-	uint32_t slot = f->slot;
-	bool wake;
+	uint64_t first = entry[0] >> DISCARD_SHIFT;
+	uint32_t slot[FRAME_BLOCK];
+	unsigned int nr_slots = 0;
+	uint64_t wake = 0;
+	unsigned int i;
 
-	frame_lock(mem, idx);
-	f->content = FRAME_ZERO;
-	f->poisoned = !!(entry & DISCARD_MARK);
-	wake = __frame_publish(mem, idx);
-	/*
-	 * Under the stripe: ESSA_CMD_WAIT takes it, so it cannot return between
-	 * the publication and this and make the guest ask again.
-	 */
-	__state_released(mem, idx);
-	frame_unlock(mem, idx);
-	if (wake)
-		uffd_wake(mem->uffd, mem_hva(mem, idx), MEM_PAGE_SIZE);
-	if (!(entry & DISCARD_PAGE)) {
-		swap_free(mem->swap, slot, 1);
-		mem_uncount(&mem->count.preserved, 1);
+	frame_lock(mem, first);
+	for (i = 0; i < nr; i++) {
+		uint64_t idx = entry[i] >> DISCARD_SHIFT;
+		struct frame *f = &mem->frames[idx];
+
+		if (!(entry[i] & DISCARD_PAGE))
+			slot[nr_slots++] = f->slot;
+		f->content = FRAME_ZERO;
+		f->poisoned = !!(entry[i] & DISCARD_MARK);
+		if (__frame_publish(mem, idx))
+			wake |= 1ull << (idx - first);
+		/*
+		 * Under the stripe: ESSA_CMD_WAIT takes it, so it cannot
+		 * return between the publication and this and make the guest
+		 * ask again.
+		 */
+		__state_released(mem, idx);
 	}
-	mem_count(entry & DISCARD_MARK ? &mem->count.discarded_volatile :
-					 &mem->count.discarded_unused,
-		  1);
+	frame_unlock(mem, first);
+	for (; wake; wake &= wake - 1)
+		uffd_wake(mem->uffd,
+			  mem_hva(mem,
+				  first + (unsigned int)__builtin_ctzll(wake)),
+			  MEM_PAGE_SIZE);
+	for (i = 0; i < nr_slots; i++)
+		swap_free(mem->swap, slot[i], 1);
+	mem_uncount(&mem->count.preserved, nr_slots);
+}
+
+static void publish(struct mem *mem, const struct discard_batch *b)
+{
+	unsigned int marks = 0;
+	unsigned int i = 0;
+	unsigned int nr;
+
+	while (i < b->nr) {
+		uint64_t block = b->entry[i] >> DISCARD_SHIFT;
+
+		block /= FRAME_BLOCK;
+		for (nr = 0; i + nr < b->nr; nr++) {
+			uint64_t entry = b->entry[i + nr];
+
+			if ((entry >> DISCARD_SHIFT) / FRAME_BLOCK != block)
+				break;
+			marks += !!(entry & DISCARD_MARK);
+		}
+		publish_block(mem, &b->entry[i], nr);
+		i += nr;
+	}
+	mem_count(&mem->count.discarded_volatile, marks);
+	mem_count(&mem->count.discarded_unused, b->nr - marks);
 }
 
 void discard_flush(struct mem *mem, struct discard_batch *b)
 {
 	uint32_t pages;
-	unsigned int i;
 
 	if (!b->nr)
 		return;
 	qsort(b->entry, b->nr, sizeof(b->entry[0]), cmp_entry);
 	pages = release_pages(mem, b);
 	place_markers(mem, b);
-	for (i = 0; i < b->nr; i++)
-		publish(mem, b->entry[i]);
+	publish(mem, b);
 	b->nr = 0;
 	b->nr_freed += pages;
 	limit_uncharge(mem, pages);
