@@ -18,15 +18,22 @@ struct mem;
 
 #define DISCARD_BATCH 512u
 
+/** struct discard_run - neighbours that are discarded in the same way */
+struct discard_run {
+	uint64_t first; /* first frame << 2 | DISCARD_* */
+	uint32_t nr;
+};
+
 /**
  * struct discard_batch - frames committed, their release still to come
  *
  * Private to one thread; the busy marks keep everyone else off the frames.
  */
 struct discard_batch {
-	unsigned int nr;
+	uint32_t nr;	   /* frames */
 	uint32_t nr_freed; /* frames whose memory went, of all flushes */
-	uint64_t entry[DISCARD_BATCH]; /* frame << 2 | DISCARD_* */
+	uint32_t nr_runs;
+	struct discard_run run[DISCARD_BATCH];
 };
 
 /**
