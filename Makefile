@@ -137,6 +137,8 @@ bench-essa: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operation
 	$(Q)for format in svg png; do gnuplot -e "data='$(O)/bench/essa.tsv'; \
 	  out='$(O)/bench/essa.$$format'; format='$$format'" essa-emu/bench/bench.gnuplot || exit; done
 	@echo 'Picture: $(O)/bench/essa.svg (and .png)'
+bench-guest: all $(guests) $(lab)/ready $(kernel)/bzImage ## what operations cost in a guest, and how many exits
+	$(Q)O=$(O) tools/bench-guest
 run: setup ## the demonstration: a guest robbed of its pages, and the figures
 	$(Q)$(MAKE) run-demo
 run-demo: all $(guests) $(lab)/ready $(kernel)/bzImage $(O)/disk.img tools/demo
@@ -163,6 +165,6 @@ help: ## this text
 	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all all-tests analyze asan bench-essa check check-all clean compdb disk format help lab lab-shell \
+.PHONY: all all-tests analyze asan bench-essa bench-guest check check-all clean compdb disk format help lab lab-shell \
 	layers run run-demo setup spec style tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))
