@@ -36,7 +36,7 @@ include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild tools/disk/Kb
 -include selftests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
 spec-table := $(B)/essa-emu/tools/spec-table
-srcs := $(essa-tool-y) $(model-gen-y) $(essa-emu-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
+srcs := $(essa-tool-y) $(model-gen-y) $(essa-src-y) $(essa-emu-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(mem-bench-y) $(hyp-y) $(hyp-test-y) \
 	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
@@ -46,22 +46,25 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(cflags) -MMD -MP -c -o $@ $<
-$(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-y))
+$(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-y) $(essa-src-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs)
-$(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o $(call objs,$(essa-emu-y))
+$(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o $(call objs,$(essa-emu-y) $(essa-src-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
-$(B)/essa-emu/bench/bench: $(call objs,$(essa-bench-y))
+$(B)/essa-emu/bench/bench: $(call objs,$(essa-bench-y) $(essa-src-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags)
+$(B)/hyp/mem/bench/bench: $(call objs,$(mem-bench-y) $(mem-y) $(essa-src-y) $(bench-report-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags)
 $(spec-table): $(call objs,$(essa-tool-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags)
-$(B)/hyp/mem/tests/%: $(B)/hyp/mem/tests/%.o $(call objs,$(mem-y))
+$(B)/hyp/mem/tests/%: $(B)/hyp/mem/tests/%.o $(call objs,$(mem-y) $(essa-src-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
-$(B)/hyp/tests/%: $(B)/hyp/tests/%.o $(filter-out %/main.o,$(call objs,$(hyp-y) $(mem-y)))
+$(B)/hyp/tests/%: $(B)/hyp/tests/%.o $(filter-out %/main.o,$(call objs,$(hyp-y) $(mem-y) $(essa-src-y)))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs) -lcmocka
 
@@ -130,12 +133,15 @@ check-all: all style $(tests) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
 	$(Q)$(MAKE) SAN=address,undefined all-tests
 	$(Q)$(MAKE) O=$(O)/late CFLAGS=-DHYP_BREAK_LATE_RELEASE all
 	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(selftests)
-bench-essa: $(B)/essa-emu/bench/bench ## what operations, batches and scans of states cost here
+bench-essa: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operations, scans, releases and page-ins cost here
 	@mkdir -p $(O)/bench
 	$(Q)$< --data $(O)/bench/essa.tsv
+	$(Q)$(B)/hyp/mem/bench/bench --data $(O)/bench/essa.tsv --append
 	$(Q)for format in svg png; do gnuplot -e "data='$(O)/bench/essa.tsv'; \
 	  out='$(O)/bench/essa.$$format'; format='$$format'" essa-emu/bench/bench.gnuplot || exit; done
 	@echo 'Picture: $(O)/bench/essa.svg (and .png)'
+bench-guest: all $(guests) $(lab)/ready $(kernel)/bzImage ## what operations cost in a guest, and how many exits
+	$(Q)O=$(O) tools/bench-guest
 run: setup ## the demonstration: a guest robbed of its pages, and the figures
 	$(Q)$(MAKE) run-demo
 run-demo: all $(guests) $(lab)/ready $(kernel)/bzImage $(O)/disk.img tools/demo
@@ -162,6 +168,6 @@ help: ## this text
 	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all all-tests analyze asan bench-essa check check-all clean compdb disk format help lab lab-shell \
+.PHONY: all all-tests analyze asan bench-essa bench-guest check check-all clean compdb disk format help lab lab-shell \
 	layers run run-demo setup spec style tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))

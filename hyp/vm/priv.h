@@ -65,6 +65,15 @@ int vm_build(struct vm *vm, struct why *why);
 /** vm_open_reports() - files, signals, timers. Return: 0 or negative errno. */
 int vm_open_reports(struct vm *vm, struct why *why);
 
+/**
+ * vm_mark() - log what the vCPUs have counted so far
+ * @ctx:    struct vm
+ * @number: the guest's, to tell one mark from another
+ *
+ * Any thread.  A vCPU that marks is in no exit but that of the mark.
+ */
+void vm_mark(void *ctx, unsigned int number);
+
 /** vm_finish_reports() - last line, summary. Return: 0 or negative errno. */
 int vm_finish_reports(struct vm *vm, struct why *why);
 

@@ -25,6 +25,19 @@ static void take_stats(struct vm *vm, struct stats *s)
 	}
 }
 
+void vm_mark(void *ctx, unsigned int number)
+{
+	struct vm *vm = ctx;
+	struct stats s = { .ms = 0 };
+	unsigned int i;
+
+	for (i = 0; i < vm->cfg->cpus; i++) {
+		vcpu_add_counts(vm->vcpus[i], s.counts);
+		vcpu_add_kvmstats(vm->vcpus[i], s.kvm);
+	}
+	stats_mark(number, &s);
+}
+
 static void on_signal(void *ctx, uint32_t events)
 {
 	struct signalfd_siginfo si;
