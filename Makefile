@@ -36,7 +36,7 @@ include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild tools/disk/Kb
 -include selftests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
 spec-table := $(B)/essa-emu/tools/spec-table
-srcs := $(essa-tool-y) $(model-gen-y) $(essa-emu-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
+srcs := $(essa-tool-y) $(model-gen-y) $(essa-emu-y) $(essa-trace-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
 	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
@@ -49,9 +49,9 @@ $(B)/%.o: %.c
 $(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs)
-$(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o $(call objs,$(essa-emu-y))
+$(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o $(call objs,$(essa-emu-y) $(essa-trace-y))
 	$(call msg,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(essa-libs) -lcmocka
 $(B)/essa-emu/bench/bench: $(call objs,$(essa-bench-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags)
