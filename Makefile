@@ -31,16 +31,16 @@ Q := @
 endif
 msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) '$(2:$(O)/%=%)')
 
-include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild tools/disk/Kbuild \
+include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild hyp/sim/Kbuild tools/lab/Kbuild tools/disk/Kbuild \
 	guest-tests/Kbuild
 -include selftests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
 spec-table := $(B)/essa-emu/tools/spec-table
-srcs := $(essa-tool-y) $(model-gen-y) $(essa-emu-y) $(essa-trace-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
+srcs := $(essa-tool-y) $(model-gen-y) $(essa-emu-y) $(essa-trace-y) $(sim-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
 	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
-all: $(B)/hyp/hyp ## build everything
+all: $(B)/hyp/hyp $(B)/hyp/sim/hyp-sim ## build everything
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -49,6 +49,11 @@ $(B)/%.o: %.c
 $(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs)
+# The simulator shares configuration and error lines with hyp, not KVM.
+sim-objs := $(call objs,$(sim-y) $(mem-y) $(essa-trace-y) hyp/config.c hyp/util.c)
+$(B)/hyp/sim/hyp-sim: $(sim-objs)
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(sim-libs)
 $(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o $(call objs,$(essa-emu-y) $(essa-trace-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(essa-libs) -lcmocka
