@@ -46,7 +46,7 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(cflags) -MMD -MP -c -o $@ $<
-$(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-y))
+$(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-y) $(essa-trace-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs)
 # The simulator shares configuration and error lines with hyp, not KVM.
@@ -66,7 +66,7 @@ $(spec-table): $(call objs,$(essa-tool-y))
 $(B)/hyp/mem/tests/%: $(B)/hyp/mem/tests/%.o $(call objs,$(mem-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
-$(B)/hyp/tests/%: $(B)/hyp/tests/%.o $(filter-out %/main.o,$(call objs,$(hyp-y) $(mem-y)))
+$(B)/hyp/tests/%: $(B)/hyp/tests/%.o $(filter-out %/main.o,$(call objs,$(hyp-y) $(mem-y) $(essa-trace-y)))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs) -lcmocka
 
