@@ -32,12 +32,12 @@ endif
 msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) '$(2:$(O)/%=%)')
 
 include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild hyp/sim/Kbuild tools/lab/Kbuild tools/disk/Kbuild \
-	guest-tests/Kbuild
+	tools/trace/Kbuild 	guest-tests/Kbuild
 -include selftests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
 spec-table := $(B)/essa-emu/tools/spec-table
 srcs := $(essa-tool-y) $(model-gen-y) $(essa-emu-y) $(essa-trace-y) $(sim-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
-	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y)
+	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y) $(trace-tool-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
 all: $(B)/hyp/hyp $(B)/hyp/sim/hyp-sim ## build everything
@@ -54,6 +54,14 @@ sim-objs := $(call objs,$(sim-y) $(mem-y) $(essa-trace-y) hyp/config.c hyp/util.
 $(B)/hyp/sim/hyp-sim: $(sim-objs)
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(sim-libs)
+# Broken on purpose: a test wants these to fail.
+$(B)/hyp/sim/hyp-sim-late: broken := hyp/mem/state.c -DHYP_BREAK_LATE_RELEASE
+$(B)/hyp/sim/hyp-sim-tag: broken := hyp/sim/guest.c -DSIM_BREAK_TAG
+$(B)/hyp/sim/hyp-sim-%: $(sim-objs)
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(cflags) -o $@ $(broken) $(filter-out $(B)/$(basename $(firstword $(broken))).o,$^) \
+	  $(ldflags) $(sim-libs)
+sim-broken := $(B)/hyp/sim/hyp-sim-late $(B)/hyp/sim/hyp-sim-tag
 $(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o $(call objs,$(essa-emu-y) $(essa-trace-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(essa-libs) -lcmocka
@@ -101,6 +109,22 @@ $(O)/disk.img: $(O)/tools/disk/mkfiles $(guest-disk-bin) tools/mkdisk
 	$(call msg,DISK,$@)
 	$(Q)tools/mkdisk $@ $< 1 $(DISK_MIB) 160 $(guest-disk-bin)
 
+# Traces are recorded once and shipped; essa-emu/traces/README.md.
+trace-tool := $(O)/tools/trace/essa-trace
+$(trace-tool): $(call objs,$(trace-tool-y) $(essa-trace-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(essa-libs)
+$(O)/traces/build.img: tools/trace/mkbuild
+	@mkdir -p $(@D)
+	$(call msg,DISK,$@)
+	$(Q)tools/trace/mkbuild $@
+traces: setup ## record the traces of essa-emu/traces again (15 minutes)
+	$(Q)$(MAKE) record-traces
+record-traces: all $(trace-tool) $(guest-record) $(lab)/ready $(kernel)/bzImage-record \
+		$(O)/disk.img $(O)/traces/build.img
+	$(Q)O=$(O) tools/trace/record scan $(O)/disk.img essa-emu/traces/scan.trace
+	$(Q)O=$(O) tools/trace/record build $(O)/traces/build.img essa-emu/traces/build.trace
+
 lab: $(lab)/ready ## build the machine that tools/lab/run runs programs in
 lab-shell: $(lab)/ready ## a shell where KVM is: here, or in the lab
 	$(Q)O=$(O) tools/lab/run --tty -- $${SHELL:-/bin/sh}
@@ -128,7 +152,7 @@ setup: ## install the Debian packages that are missing
 	$(Q)tools/setup
 check: setup ## everything: unit tests, sanitizers, style, selftests in the lab
 	$(Q)$(MAKE) check-all
-check-all: all style $(tests) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
+check-all: all style $(tests) $(sim-broken) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
 		$(kernel)/bzImage $(O)/disk.img
 	$(Q)$(MAKE) SAN=address,undefined all-tests
 	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(selftests)
@@ -138,6 +162,8 @@ bench-essa: $(B)/essa-emu/bench/bench ## what operations, batches and scans of s
 	$(Q)for format in svg png; do gnuplot -e "data='$(O)/bench/essa.tsv'; \
 	  out='$(O)/bench/essa.$$format'; format='$$format'" essa-emu/bench/bench.gnuplot || exit; done
 	@echo 'Picture: $(O)/bench/essa.svg (and .png)'
+sim: $(B)/hyp/sim/hyp-sim ## replay traces in GUESTS=100 guests, hints on and off
+	$(Q)O=$(O) tools/sim
 run: setup ## the demonstration: a guest robbed of its pages, and the figures
 	$(Q)$(MAKE) run-demo
 run-demo: all $(guests) $(lab)/ready $(kernel)/bzImage $(O)/disk.img tools/demo
@@ -165,5 +191,5 @@ help: ## this text
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
 .PHONY: all all-tests analyze asan bench-essa check check-all clean compdb disk format help lab lab-shell \
-	layers run run-demo setup spec style tsan unit
+	layers record-traces run run-demo setup sim spec style traces tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))

@@ -115,8 +115,7 @@ static int unpack(struct trace *t, const uint8_t *p, size_t len,
 	return err;
 }
 
-static int slurp(const char *path, uint8_t **out, size_t *len,
-		 const char **why)
+static int slurp(const char *path, uint8_t **out, size_t *len, const char **why)
 {
 	size_t room = 0;
 	uint8_t *p = NULL;
@@ -221,8 +220,8 @@ void trace_add(struct trace_builder *b, const struct trace_event *ev)
 	b->nr_events++;
 }
 
-int trace_build(struct trace_builder *b, uint64_t nr_frames,
-		struct trace **out, const char **why)
+int trace_build(struct trace_builder *b, uint64_t nr_frames, struct trace **out,
+		const char **why)
 {
 	const struct trace_event end = {
 		.time_ms = b->coder.time_ms,

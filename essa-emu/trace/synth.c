@@ -9,9 +9,11 @@
 
 #include "essa-emu/trace/synth.h"
 
-#define BLOCK	   16u /* frames; allocations come in such pieces */
-#define ROUND_MS   100u
-#define TOUCH_PART 4u /* a Zipf round touches a quarter as often as frames */
+#define BLOCK		 16u /* frames; allocations come in such pieces */
+#define ROUND_MS	 100u
+#define TOUCH_PART	 4u /* a Zipf round touches a quarter as often as frames */
+#define CHURN_EVERY	 16u /* touches */
+#define CHURN_BLOCKS	 4u
 #define MAX_SIZE_PERCENT 90u
 #define MIN_SIZE_PERCENT 10u
 
@@ -54,8 +56,10 @@ static void grow_to(struct maker *m, uint32_t want)
 	uint32_t i, t;
 
 	while (m->used < want) {
-		/* Not the block that was freed last: those age as well. */
-		i = m->used + (uint32_t)draw(m, m->nr_blocks - m->used);
+		/* Mostly what was freed last, as allocators do. */
+		i = m->used;
+		if (!draw(m, 4))
+			i += (uint32_t)draw(m, m->nr_blocks - m->used);
 		t = m->block[m->used];
 		m->block[m->used] = m->block[i];
 		m->block[i] = t;
@@ -82,18 +86,29 @@ static void sweep(struct maker *m)
 /* Rank r with a probability of about 1/r: every power of two is as likely. */
 static void zipf(struct maker *m)
 {
+	uint32_t used = m->used;
 	uint64_t frames = (uint64_t)m->used * BLOCK;
 	unsigned int octaves = 64 - (unsigned int)__builtin_clzll(frames);
 	uint64_t i, low, rank;
 
 	for (i = 0; i < frames / TOUCH_PART; i++) {
+		/* Something short-lived goes, and comes back a while later. */
+		if (i % CHURN_EVERY == 0)
+			shrink_to(m, used > 2 * CHURN_BLOCKS ?
+					     used - CHURN_BLOCKS :
+					     used);
+		if (i % CHURN_EVERY == CHURN_EVERY / 2)
+			grow_to(m, used);
 		low = 1ull << draw(m, octaves);
 		rank = low - 1 + draw(m, low);
 		if (rank >= frames)
 			rank -= low;
+		if (rank / BLOCK >= m->used)
+			continue;
 		add(m, draw(m, 3) ? TRACE_READ : TRACE_WRITE,
 		    gfn_of(m, (uint32_t)(rank / BLOCK)) + rank % BLOCK, 1);
 	}
+	grow_to(m, used);
 }
 
 int trace_synth(struct trace **out, const struct synth *s, const char **why)

@@ -42,7 +42,7 @@
 enum trace_kind {
 	TRACE_READ = ESSA_NR_OPS, /* the guest used the content of frames */
 	TRACE_WRITE,		  /* ... gave them new content */
-	TRACE_MARK,		  /* gfn: TRACE_PHASE_*, or the recorder's own */
+	TRACE_MARK, /* gfn: TRACE_PHASE_*, or the recorder's own */
 	TRACE_DISK, /* gfn: disk << 56 | sector written, nr: sectors */
 	TRACE_END,
 	TRACE_NR_KINDS,
@@ -66,7 +66,7 @@ struct trace_event {
 /** struct trace_coder - what both sides remember from event to event */
 struct trace_coder {
 	uint64_t time_ms;
-	uint64_t end;		      /* of the event before */
+	uint64_t end;		       /* of the event before */
 	uint64_t ends[TRACE_NR_KINDS]; /* of the last event of a kind */
 };
 
@@ -157,8 +157,8 @@ void trace_add(struct trace_builder *b, const struct trace_event *ev);
  *
  * Return: 0 or a negative errno.
  */
-int trace_build(struct trace_builder *b, uint64_t nr_frames,
-		struct trace **out, const char **why);
+int trace_build(struct trace_builder *b, uint64_t nr_frames, struct trace **out,
+		const char **why);
 
 struct trace_writer; /* opaque: a file that is being written */
 

@@ -37,25 +37,27 @@ static int mark(int disk, uint64_t phase, void *buf)
 	return 0;
 }
 
-static int read_all(int fd, void *buf, size_t len)
+/* The file gives and takes no more than a page at a time. */
+static int all_of(int fd, void *buf, size_t len, int is_write)
 {
-	return pread(fd, buf, len, 0) == (ssize_t)len ? 0 : -1;
-}
-
-static int set_all(int fd, void *ones, size_t len)
-{
-	/* The file takes less than all of it at a time: no more than a page. */
 	size_t done = 0;
+	ssize_t n;
 
 	while (done < len) {
-		ssize_t n = pwrite(fd, (char *)ones + done, len - done,
-				   (off_t)done);
+		void *p = (char *)buf + done;
 
+		n = is_write ? pwrite(fd, p, len - done, (off_t)done) :
+			       pread(fd, p, len - done, (off_t)done);
 		if (n <= 0)
-			return -1;
+			return die(BITMAP);
 		done += (size_t)n;
 	}
 	return 0;
+}
+
+static int mark_idle(int fd, uint64_t *ones, uint64_t *was, size_t len)
+{
+	return all_of(fd, ones, len, 1) || all_of(fd, was, len, 0);
 }
 
 /* @was: idle a moment after all were marked: pages that can be tracked. */
@@ -64,16 +66,14 @@ static int sample(int fd, int disk, uint64_t nr, uint64_t *ones, uint64_t *was,
 {
 	size_t i;
 
-	if (read_all(fd, now, len))
-		return die(BITMAP);
+	if (all_of(fd, now, len, 0))
+		return 1;
 	for (i = 0; i < len / 8; i++)
 		now[i] = was[i] & ~now[i];
 	if (pwrite(disk, now, slot,
 		   (off_t)(SAMPLES_SECTOR * 512 + nr * slot)) != (ssize_t)slot)
 		return die("sample");
-	if (set_all(fd, ones, len) || read_all(fd, was, len))
-		return die(BITMAP);
-	return 0;
+	return mark_idle(fd, ones, was, len);
 }
 
 static int watch(int disk, uint64_t frames, long ms, char *buf)
@@ -91,8 +91,8 @@ static int watch(int disk, uint64_t frames, long ms, char *buf)
 		return die(BITMAP);
 	memset(buf, 0, 3 * slot);
 	memset(ones, 0xff, len);
-	if (set_all(fd, ones, len) || read_all(fd, was, len))
-		return die(BITMAP);
+	if (mark_idle(fd, ones, was, len))
+		return 1;
 	for (nr = 0;; nr++) {
 		nanosleep(&ts, NULL);
 		if (sample(fd, disk, nr, ones, was, now, len, slot))

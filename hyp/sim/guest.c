@@ -300,6 +300,7 @@ int sim_guest_create(struct sim_guest **out, const struct sim_guest_config *cfg,
 		.swap_dir = cfg->swap_dir,
 		.swap_bytes = nr * MEM_PAGE_SIZE,
 		.hinting = cfg->hints,
+		.storm = cfg->storm,
 		.fatal = on_fatal,
 		.fatal_ctx = g,
 	};
@@ -324,7 +325,8 @@ int sim_guest_create(struct sim_guest **out, const struct sim_guest_config *cfg,
 	}
 	/* A trace indexes frames by gfn: no hole below 3 GiB. */
 	if (mem_regions(g->mem, &regions) != 1) {
-		err = why_set(why, 0, "the guest of the trace is larger than 3 GiB");
+		err = why_set(why, 0,
+			      "the guest of the trace is larger than 3 GiB");
 		goto err_destroy;
 	}
 	g->ram = regions[0].hva;

@@ -27,6 +27,7 @@ struct sim_guest_config {
 	uint64_t limit_bytes;
 	const char *swap_dir;
 	bool hints;
+	bool storm;
 };
 
 #define SIM_MAX_GUESTS 4096u

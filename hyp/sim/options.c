@@ -22,6 +22,7 @@ enum opt {
 	OPT_STAGGER,
 	OPT_SWAP,
 	OPT_HINTS,
+	OPT_STORM,
 	OPT_JSON,
 	OPT_TSV,
 	OPT_HELP,
@@ -39,6 +40,7 @@ static const struct option options[] = {
 	{ "stagger-ms", required_argument, NULL, OPT_STAGGER },
 	{ "swap", required_argument, NULL, OPT_SWAP },
 	{ "hints", required_argument, NULL, OPT_HINTS },
+	{ "storm", no_argument, NULL, OPT_STORM },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "tsv", required_argument, NULL, OPT_TSV },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -71,6 +73,8 @@ const char *sim_options_help(void)
 "  --swap DIR         directory for the swap files, which have no name there\n"
 "                     (default $TMPDIR or /tmp)\n"
 "  --hints on|off|both  page hinting (default both, one after the other)\n"
+"  --storm            with hints, discard every volatile page as soon as it is\n"
+"                     seen: for tests\n"
 "  --json             one JSON object instead of the table\n"
 "  --tsv FILE         append the figures to FILE: trace, side, counter, total,\n"
 "                     median, p10 and p90 of the guests\n"
@@ -159,6 +163,9 @@ static int parse_opt(struct sim_config *cfg, int opt, struct why *why)
 		return 0;
 	case OPT_HINTS:
 		return parse_hints(cfg, why);
+	case OPT_STORM:
+		cfg->storm = true;
+		return 0;
 	case OPT_JSON:
 		cfg->json = true;
 		return 0;

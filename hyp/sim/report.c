@@ -37,14 +37,14 @@ GET(busy_waits, r->mem.busy_waits)
 GET(scans, r->mem.scans)
 GET(resident_peak, r->mem.resident_peak)
 /* What the guest reads again, and what goes to and comes from the swap file. */
-GET(host_io_pages, r->refaults_touch + r->refaults_op +
-			   (r->mem.swap_out_bytes + r->mem.swap_in_bytes) /
-				   MEM_PAGE_SIZE)
+GET(host_io_pages,
+    r->refaults_touch + r->refaults_op +
+	    (r->mem.swap_out_bytes + r->mem.swap_in_bytes) / MEM_PAGE_SIZE)
 GET(failures, r->failures)
 
 #define FIELD(name, text)                                                      \
 	{                                                                      \
-		#name, text, get_##name                                        \
+#name, text, get_##name                                        \
 	}
 static const struct field fields[] = {
 	FIELD(events, NULL),

@@ -19,7 +19,7 @@ struct driver {
 };
 
 /* Return: how many guests of this driver are still at work. */
-static unsigned int slice(struct driver *d, uint64_t now_ms_)
+static unsigned int slice(struct driver *d, uint64_t time_ms)
 {
 	unsigned int i, left = 0;
 
@@ -29,8 +29,8 @@ static unsigned int slice(struct driver *d, uint64_t now_ms_)
 		if (!d->guests[i])
 			continue;
 		left++;
-		if (now_ms_ < boot_ms ||
-		    sim_guest_run(d->guests[i], now_ms_ - boot_ms))
+		if (time_ms < boot_ms ||
+		    sim_guest_run(d->guests[i], time_ms - boot_ms))
 			continue;
 		sim_guest_finish(d->guests[i], &d->results[i]);
 		sim_guest_destroy(d->guests[i]);
@@ -49,9 +49,9 @@ static void *drive(void *arg)
 	return NULL;
 }
 
-static int start_drivers(const struct sim_config *cfg, struct sim_guest **guests,
-			 struct sim_result *results, uint64_t stagger_ms,
-			 struct driver *drivers)
+static int start_drivers(const struct sim_config *cfg,
+			 struct sim_guest **guests, struct sim_result *results,
+			 uint64_t stagger_ms, struct driver *drivers)
 {
 	unsigned int i;
 	int err = 0;
@@ -87,6 +87,7 @@ int sim_run(const struct sim_config *cfg, const struct trace *trace,
 		.limit_bytes = limit_bytes,
 		.swap_dir = cfg->swap_dir,
 		.hints = hints,
+		.storm = hints && cfg->storm,
 	};
 	uint64_t stagger_ms = cfg->stagger_set ? cfg->stagger_ms :
 						 trace->end_ms / cfg->guests;

@@ -12,12 +12,13 @@ struct sim_config {
 	uint64_t synth_bytes;
 	unsigned int synth_rounds;
 	unsigned int guests, threads, loops;
-	uint64_t limit_bytes;	 /* 0: by percent */
+	uint64_t limit_bytes;	    /* 0: by percent */
 	unsigned int limit_percent; /* of the guest's memory; 0: no limit */
 	bool stagger_set;
 	uint64_t stagger_ms; /* between two guests' boots */
 	const char *swap_dir;
 	bool hints, no_hints; /* sides to run */
+	bool storm;
 	bool json;
 	const char *tsv_path; /* NULL: none */
 };
