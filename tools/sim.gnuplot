@@ -24,4 +24,4 @@ set key top right
 plot bars using 1:($3+$4+$5):xtic(2) with boxes lc rgb "#2f6fb0" title "read again by the guest (refaults)", \
      bars using 1:($3+$4) with boxes lc rgb "#f08030" title "swapped in", \
      bars using 1:3 with boxes lc rgb "#7a5aa8" title "swapped out", \
-     bars using 1:($3+$4+$5):6:7 with yerrorbars pt -1 lc rgb "#202020" notitle
+     bars using 1:($3+$4+$5):6:7 with yerrorbars pt 0 ps 0 lc rgb "#202020" notitle
