@@ -36,7 +36,7 @@ include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild hyp/sim/Kbuild tools/lab/Kbuil
 -include selftests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
 spec-table := $(B)/essa-emu/tools/spec-table
-srcs := $(essa-tool-y) $(model-gen-y) $(essa-emu-y) $(essa-trace-y) $(sim-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
+srcs := $(essa-tool-y) $(model-gen-y) $(essa-emu-y) $(essa-trace-y) $(sim-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-touch-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
 	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y) $(trace-tool-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
@@ -50,7 +50,7 @@ $(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-y) $(essa-trace-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs)
 # The simulator shares configuration and error lines with hyp, not KVM.
-sim-objs := $(call objs,$(sim-y) $(mem-y) $(essa-trace-y) hyp/config.c hyp/util.c)
+sim-objs := $(call objs,$(sim-y) $(mem-y) $(mem-touch-y) $(essa-trace-y) hyp/config.c hyp/util.c)
 $(B)/hyp/sim/hyp-sim: $(sim-objs)
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(sim-libs)
@@ -71,7 +71,7 @@ $(B)/essa-emu/bench/bench: $(call objs,$(essa-bench-y))
 $(spec-table): $(call objs,$(essa-tool-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags)
-$(B)/hyp/mem/tests/%: $(B)/hyp/mem/tests/%.o $(call objs,$(mem-y))
+$(B)/hyp/mem/tests/%: $(B)/hyp/mem/tests/%.o $(call objs,$(mem-y) $(mem-touch-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
 $(B)/hyp/tests/%: $(B)/hyp/tests/%.o $(filter-out %/main.o,$(call objs,$(hyp-y) $(mem-y) $(essa-trace-y)))

@@ -7,104 +7,43 @@
 #ifndef HYP_MEM_TOUCH_H
 #define HYP_MEM_TOUCH_H
 
-#include <setjmp.h>
-#include <signal.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include <essa/step.h>
 
 #include "hyp/mem/mem.h"
 
-/* TSan blocks all signals in handlers, whatever SA_NODEFER says. */
-#ifdef __SANITIZE_THREAD__
-#define GUEST_SAVE_MASK 1
-#else
-#define GUEST_SAVE_MASK 0
-#endif
+/** guest_init() - install the handlers of SIGBUS and SIGUSR1, for all threads */
+void guest_init(void);
 
-static __thread sigjmp_buf guest_env;
-static __thread volatile sig_atomic_t guest_armed;
-static __thread void *volatile guest_addr;
+enum guest_access {
+	GUEST_OK,
+	GUEST_DISCARDED, /* here a vCPU gets a discard fault */
+	GUEST_GAVE_UP,	 /* kicked by SIGUSR1, or a fault loop */
+};
 
-static void guest_on_sigbus(int sig, siginfo_t *info, void *uc)
-{
-	(void)uc;
-	if (!guest_armed) {
-		signal(sig, SIG_DFL);
-		return;
-	}
-	guest_armed = 0;
-	guest_addr = info->si_addr;
-	siglongjmp(guest_env, 1);
-}
+/**
+ * guest_access() - one 8-byte access, after guest_init()
+ * @mem:      guest memory
+ * @p:	      address in its RAM
+ * @val:      what is read or written
+ * @is_write: which
+ *
+ * Context: any thread but those of @mem; sleeps while the page is filled.
+ */
+enum guest_access guest_access(struct mem *mem, volatile uint64_t *p,
+			       uint64_t *val, int is_write);
 
-/* Ends an access that sleeps in the kernel, as a kick ends KVM_RUN. */
-static void guest_on_kick(int sig)
-{
-	(void)sig;
-	if (!guest_armed)
-		return;
-	guest_armed = 0;
-	siglongjmp(guest_env, 2);
-}
-
-static inline void guest_init(void)
-{
-	struct sigaction sa = {
-		.sa_sigaction = guest_on_sigbus,
-		.sa_flags = SA_SIGINFO | SA_NODEFER,
-	};
-
-	struct sigaction kick = {
-		.sa_handler = guest_on_kick,
-		.sa_flags = SA_NODEFER,
-	};
-
-	sigaction(SIGBUS, &sa, NULL);
-	sigaction(SIGUSR1, &kick, NULL);
-}
-
-enum guest_access { GUEST_OK, GUEST_DISCARDED, GUEST_GAVE_UP };
-
-/* One 8-byte access; *val is what is read or written. */
-static inline enum guest_access
-guest_access(struct mem *mem, volatile uint64_t *p, uint64_t *val, int is_write)
-{
-	volatile int tries = 0;
-	uint64_t gpa;
-	int jump;
-
-	for (;;) {
-		jump = sigsetjmp(guest_env, GUEST_SAVE_MASK);
-		if (!jump) {
-			guest_armed = 1;
-			__atomic_signal_fence(__ATOMIC_SEQ_CST);
-			if (is_write)
-				*p = *val;
-			else
-				*val = *p;
-			__atomic_signal_fence(__ATOMIC_SEQ_CST);
-			guest_armed = 0;
-			return GUEST_OK;
-		}
-		if (jump == 2)
-			return GUEST_GAVE_UP;
-		switch (mem_fault(mem, guest_addr, &gpa)) {
-		case MEM_FAULT_DISCARD:
-			return GUEST_DISCARDED;
-		case MEM_FAULT_RETRY:
-			/* No fault loops, whatever the table says. */
-			if (++tries > 1000)
-				return GUEST_GAVE_UP;
-			continue;
-		default:
-			abort();
-		}
-	}
-}
-
-/* Guest side of an operation: in place, ESSA_CMD_WAIT where it has to wait. */
+/**
+ * guest_op() - a state operation of the guest, in place
+ * @mem:   guest memory
+ * @table: mem_table()
+ * @gfn:   frame
+ * @op:	   ESSA_OP_*
+ *
+ * Sleeps in ESSA_CMD_WAIT where the operation has to wait.
+ * Return: the byte before.
+ */
 static inline uint8_t guest_op(struct mem *mem, uint8_t *table, uint64_t gfn,
 			       unsigned int op)
 {

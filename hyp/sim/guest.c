@@ -204,6 +204,7 @@ static void state_op(struct sim_guest *g, uint64_t gfn, unsigned int op)
 		if (kept) {
 			use(g, gfn);
 		} else {
+			g->res.reads++;
 			g->res.refaults_op++;
 			refill(g, gfn);
 		}

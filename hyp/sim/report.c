@@ -61,7 +61,7 @@ static const struct field fields[] = {
 	FIELD(swapped_in, "swapped in"),
 	FIELD(fault_zero, "faults: fresh page"),
 	FIELD(fault_preserved, "faults: swapped out"),
-	FIELD(fault_stale, "faults: stale"),
+	FIELD(fault_stale, "faults: stale marker"),
 	FIELD(fault_discard, "faults: discarded"),
 	FIELD(busy_waits, "waits for a release"),
 	FIELD(scans, NULL),
