@@ -50,18 +50,18 @@ expect 'nothing is left in the swap directory' [ -z "$(ls -A "$work/swap")" ]
 check 'synthetic, in a storm' --synth 8M --rounds 50 --limit-percent 100 --storm
 
 # A build of the host without the busy bit, and of a guest that forgets to
-# write.  The first is a race: the next seed has another chance to lose it.
+# write.  The first is a race (lost 3 times of 3): it gets ten chances.
 for broken in late tag; do
 	sim_program=$SIM-$broken
 	code=0
-	for seed in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		sim --synth 8M --rounds 100 --limit-percent 100 --hints on --storm --seed $seed
+	for try in 1 2 3 4 5 6 7 8 9 10; do
+		sim --hints on --storm "$top/essa-emu/traces/scan.trace"
 		code=$?
 		[ "$code" -eq 0 ] || break
 	done
-	diag "$broken: seed $seed"
+	diag "$broken: run $try"
 	expect "broken build ($broken) is found out" [ "$code" -eq 1 ]
-	expect "broken build ($broken) says what is wrong" grep -q 'lost\|stale' "$work/err"
+	expect "broken build ($broken) says what is wrong" grep -q 'guest [0-9]*, gfn [0-9]*: ' "$work/err"
 done
 sim_program=$SIM
 
@@ -95,5 +95,6 @@ refuse 'swap directory that is missing' --swap "$work/none" "$trace"
 refuse 'hints that are neither' --hints maybe "$trace"
 refuse 'unknown option' --frobnicate "$trace"
 refuse 'figures that cannot be written' --synth 4M --rounds 1 --guests 1 --tsv "$work/none/x"
-expect 'help is help' "$SIM" --help
+"$SIM" --help >"$work/out"
+expect 'help is help' grep -q '^usage: hyp-sim' "$work/out"
 finish

@@ -65,23 +65,17 @@ static int run_side(const struct sim_config *cfg, const struct trace *trace,
 }
 
 static int report(const struct sim_config *cfg, const struct sim_report *r,
-		  struct why *why)
+		  FILE *tsv, struct why *why)
 {
-	FILE *tsv;
 	int err;
 
 	err = cfg->json ? sim_report_json(stdout, r) :
 			  sim_report_text(stdout, r);
 	if (err)
 		return why_set(why, err, "cannot write the report");
-	if (!cfg->tsv_path)
-		return 0;
-	tsv = fopen(cfg->tsv_path, "ae");
 	if (!tsv)
-		return why_set(why, -errno, "cannot write to %s",
-			       cfg->tsv_path);
+		return 0;
 	err = sim_report_tsv(tsv, r);
-	fclose(tsv);
 	return err ? why_set(why, err, "cannot write to %s", cfg->tsv_path) : 0;
 }
 
@@ -100,6 +94,7 @@ int main(int argc, char **argv)
 	struct sim_config cfg;
 	struct sim_report r;
 	int code = EXIT_FAILED;
+	FILE *tsv = NULL;
 	bool help;
 	int err;
 
@@ -109,6 +104,12 @@ int main(int argc, char **argv)
 	allow_many_files();
 	if (!err)
 		err = get_trace(&cfg, &trace, &why);
+	if (!err && cfg.tsv_path) {
+		tsv = fopen(cfg.tsv_path, "ae");
+		if (!tsv)
+			err = why_set(&why, -errno, "cannot write to %s",
+				      cfg.tsv_path);
+	}
 	if (!err)
 		err = run_side(&cfg, trace, true, &on, &why);
 	if (!err)
@@ -124,12 +125,14 @@ int main(int argc, char **argv)
 		.hints = on,
 		.no_hints = off,
 	};
-	err = report(&cfg, &r, &why);
+	err = report(&cfg, &r, tsv, &why);
 	if (!err)
 		code = sim_report_failures(&r) ? EXIT_CONTENT : 0;
 out:
 	if (why.text[0])
 		fprintf(stderr, "hyp-sim: %s\n", why.text);
+	if (tsv)
+		fclose(tsv);
 	trace_free(trace);
 	free(on);
 	free(off);
