@@ -37,7 +37,7 @@ include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild hyp/sim/Kbuild tools/lab/Kbuil
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
 spec-table := $(B)/essa-emu/tools/spec-table
 srcs := $(essa-tool-y) $(model-gen-y) $(essa-emu-y) $(essa-trace-y) $(sim-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-touch-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
-	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y) $(trace-tool-y)
+	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y) $(trace-tool-y) $(trace-test-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
 all: $(B)/hyp/hyp $(B)/hyp/sim/hyp-sim ## build everything
@@ -114,6 +114,10 @@ trace-tool := $(O)/tools/trace/essa-trace
 $(trace-tool): $(call objs,$(trace-tool-y) $(essa-trace-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(essa-libs)
+$(B)/tools/trace/tests/%: $(B)/tools/trace/tests/%.o \
+		$(filter-out %/trace.o,$(call objs,$(trace-tool-y))) $(call objs,$(essa-trace-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(essa-libs) -lcmocka
 $(O)/traces/build.img: tools/trace/mkbuild
 	@mkdir -p $(@D)
 	$(call msg,DISK,$@)
@@ -130,7 +134,7 @@ lab-shell: $(lab)/ready ## a shell where KVM is: here, or in the lab
 	$(Q)O=$(O) tools/lab/run --tty -- $${SHELL:-/bin/sh}
 
 # $(call tests-in,build directory)
-tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y))
+tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y) $(trace-test-y))
 tests := $(call tests-in,$(B))
 asan-dir := $(O)-address+undefined
 selftests := $(wildcard selftests/test_*.sh) $(selftest-y:%.c=$(O)/%)
