@@ -38,7 +38,7 @@ check() {
 }
 
 for trace in "$top"/essa-emu/traces/*.trace; do
-	check "${trace##*/}" --limit-percent 50 "$trace"
+	check "${trace##*/}" --limit-percent 35 "$trace"
 	expect "${trace##*/}: volatile pages are discarded" [ "$(figure hints discarded_volatile)" -gt 0 ]
 	expect "${trace##*/}: and some of them read again" [ "$(figure hints refaults)" -gt 0 ]
 	expect "${trace##*/}: at most 300 KiB" [ "$(stat -c %s "$trace")" -le 307200 ]

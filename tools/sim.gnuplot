@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Host I/O of a guest in the simulator, by what it is for, hints and no hints.
-# Set by the caller: data (what hyp-sim --tsv wrote), out, format, guests, limit.
+# Set by the caller: data (what hyp-sim --tsv wrote), out, format, guests.
 set datafile separator "\t"
 if (format eq "svg") {
 	set terminal svg size 1000,560 font "sans,13" background "white"
@@ -10,7 +10,7 @@ if (format eq "svg") {
 set output out
 # one line a bar: trace, side, swapped out, swapped in, refaults, I/O p10, p90
 bars = sprintf("<awk -F'\\t' -v OFS='\\t' '{ m[$1,$2,$3]=$5; lo[$1,$2,$3]=$6; hi[$1,$2,$3]=$7; if (!($1 in s)) { s[$1]=1; o[++n]=$1 } } END { for (i=1;i<=n;i++) { t=o[i]; for (k=1;k<=2;k++) { d=k==1?\"hints\":\"no-hints\"; print 3*i+k, t\" \"d, m[t,d,\"swapped_out\"]/256, m[t,d,\"swapped_in\"]/256, m[t,d,\"refaults\"]/256, (lo[t,d,\"host_io_pages\"])/256, (hi[t,d,\"host_io_pages\"])/256 } } }' '%s'", data)
-set title sprintf("Host I/O of a guest: median of %s guests (lines: p10 to p90), limit %s%% of its memory", guests, limit)
+set title sprintf("Host I/O of a guest: median of %s guests (lines: p10 to p90)", guests)
 set ylabel "MiB"
 set yrange [0:*]
 set xrange [3.2:12.8]

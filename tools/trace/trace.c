@@ -72,6 +72,47 @@ static int show(const char *path, int all)
 				0;
 }
 
+/* The part before @end_ms; what is in the file stays in order. */
+static int copy_until(const struct trace *t, int fd, uint64_t end_ms)
+{
+	struct trace_writer *w;
+	struct trace_cursor cur;
+	struct trace_event ev;
+	int err;
+
+	err = trace_writer_create(&w, fd, t->nr_frames);
+	if (err)
+		return err;
+	trace_rewind(&cur, t);
+	while (trace_next(&cur, &ev) && ev.time_ms < end_ms)
+		trace_write(w, &ev, 1);
+	return trace_writer_finish(w);
+}
+
+static int cut(const char *path, const char *ms, const char *out)
+{
+	const char *why = "not a number of milliseconds";
+	struct trace *t;
+	uint64_t end_ms;
+	char *end;
+	int fd, err;
+
+	end_ms = strtoull(ms, &end, 10);
+	if (!*ms || *end)
+		return complain(ms, why, 0);
+	err = trace_load(&t, path, &why);
+	if (err)
+		return complain(path, why, err);
+	fd = open(out, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	err = fd < 0 ? -errno : copy_until(t, fd, end_ms);
+	trace_free(t);
+	if (fd >= 0 && close(fd) && !err)
+		err = -errno;
+	if (err && fd >= 0)
+		unlink(out);
+	return err ? complain(out, "cannot write", err) : 0;
+}
+
 static int merge(const char *raw_path, const char *samples, const char *out)
 {
 	const char *why = "cannot open the samples";
@@ -111,10 +152,13 @@ int main(int argc, char **argv)
 		return show(argv[2], 0);
 	if (argc == 3 && !strcmp(argv[1], "text"))
 		return show(argv[2], 1);
+	if (argc == 5 && !strcmp(argv[1], "cut"))
+		return cut(argv[2], argv[3], argv[4]);
 	if (argc == 5 && !strcmp(argv[1], "merge"))
 		return merge(argv[2], argv[3], argv[4]);
 	fputs("usage: essa-trace info TRACE\n"
 	      "       essa-trace text TRACE	one line an event: ms, kind, gfn, frames\n"
+	      "       essa-trace cut TRACE MS OUT	the part before that moment\n"
 	      "       essa-trace merge RECORDING SAMPLES-DISK TRACE\n",
 	      argc == 2 && !strcmp(argv[1], "--help") ? stdout : stderr);
 	return argc == 2 && !strcmp(argv[1], "--help") ? 0 : 1;

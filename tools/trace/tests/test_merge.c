@@ -22,7 +22,10 @@
 
 /* Frames 8 to 63 are free when the interface is enabled. */
 #define BOOT                                                                   \
-	{ 0, TRACE_PHASE_ENABLE, 1, TRACE_MARK }, { 0, 8, 56, ESSA_OP_SET_UNUSED }
+	{ 0, TRACE_PHASE_ENABLE, 1, TRACE_MARK },                              \
+	{                                                                      \
+		0, 8, 56, ESSA_OP_SET_UNUSED                                   \
+	}
 
 struct files {
 	char samples[40], out[40];
@@ -39,19 +42,18 @@ static void open_files(struct files *f, const uint64_t *bitmaps, size_t nr)
 	f->fd = mkstemp(f->out);
 	assert_true(f->in >= 0 && f->fd >= 0);
 	for (i = 0; i < nr; i++)
-		assert_int_equal(
-			pwrite(f->in, &bitmaps[i], 8,
-			       (off_t)(SAMPLES_SECTOR * 512 +
-				       i * SAMPLE_BYTES(NR_FRAMES))),
-			8);
+		assert_int_equal(pwrite(f->in, &bitmaps[i], 8,
+					(off_t)(SAMPLES_SECTOR * 512 +
+						i * SAMPLE_BYTES(NR_FRAMES))),
+				 8);
 	assert_int_equal(ftruncate(f->in,
 				   (off_t)(SAMPLES_SECTOR * 512 +
 					   nr * SAMPLE_BYTES(NR_FRAMES))),
 			 0);
 }
 
-static int merge(const struct files *f, const struct trace_event *ev,
-		 size_t nr, const char **why)
+static int merge(const struct files *f, const struct trace_event *ev, size_t nr,
+		 const char **why)
 {
 	struct trace_builder b = { .bytes = NULL };
 	struct trace *raw;
