@@ -202,6 +202,9 @@ static int build_cmdline(const struct vm *vm, char *buf, size_t size)
 				" virtio_mmio.device=4K@0x%llx:%u",
 				LAYOUT_VIRTIO_BASE + i * LAYOUT_VIRTIO_STRIDE,
 				LAYOUT_VIRTIO_IRQ + i);
+	if (vm->cfg->record_path && (size_t)len < size)
+		len += snprintf(buf + len, size - (size_t)len,
+				" page_states_transport=hypercall");
 	if ((size_t)len < size)
 		len += snprintf(buf + len, size - (size_t)len, " %s",
 				vm->cfg->cmdline);
