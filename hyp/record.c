@@ -46,7 +46,7 @@ static void append(struct record *rec, struct trace_event ev)
 		/* Under the lock: time does not run back in the trace. */
 		ev.time_ms = now_ms() - rec->start_ms;
 		rec->event[rec->half][rec->nr++] = ev;
-		rec->nr_ops += ev.kind < ESSA_NR_OPS;
+		rec->nr_ops += ev.kind < TRACE_NR_OPS;
 		if (rec->nr == WAKE_EVENTS || rec->nr == HALF_EVENTS)
 			pthread_cond_signal(&rec->work);
 	}
@@ -98,7 +98,7 @@ void record_call(struct record *rec, uint64_t cmd, uint64_t gfn, uint64_t nr,
 			append(rec, ev);
 		return;
 	}
-	if (cmd <= ESSA_CMD_OP || cmd >= ESSA_CMD_OP + ESSA_NR_OPS)
+	if (cmd <= ESSA_CMD_OP || cmd >= ESSA_CMD_OP + TRACE_NR_OPS)
 		return;
 	ev.kind = (unsigned int)(cmd - ESSA_CMD_OP);
 	if (ret >= 0)

@@ -38,10 +38,12 @@
 #define TRACE_MAX_FRAMES (1ull << 28)
 #define TRACE_MAX_BYTES	 (256ull << 20)
 
-/* Kinds below ESSA_NR_OPS are the operations ESSA_OP_*. */
+/* Kinds below are operations, ESSA_OP_*; a file's numbers do not change. */
+#define TRACE_NR_OPS 9
+
 enum trace_kind {
-	TRACE_READ = ESSA_NR_OPS, /* the guest used the content of frames */
-	TRACE_WRITE,		  /* ... gave them new content */
+	TRACE_READ = TRACE_NR_OPS, /* the guest used the content of frames */
+	TRACE_WRITE,		   /* ... gave them new content */
 	TRACE_MARK, /* gfn: TRACE_PHASE_*, or the recorder's own */
 	TRACE_DISK, /* gfn: disk << 56 | sector written, nr: sectors */
 	TRACE_END,

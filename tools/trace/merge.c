@@ -143,7 +143,7 @@ static void one_event(struct merge *m, const struct trace_event *ev)
 		return;
 	} else if (ev->kind == TRACE_DISK) {
 		disk_write(m, ev);
-	} else if (ev->kind < ESSA_NR_OPS) {
+	} else if (ev->kind < TRACE_NR_OPS) {
 		operation(m, ev);
 	}
 }
