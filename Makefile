@@ -145,6 +145,7 @@ lab-shell: $(lab)/ready ## a shell where KVM is: here, or in the lab
 tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y) $(trace-test-y))
 tests := $(call tests-in,$(B))
 asan-dir := $(O)-address+undefined
+tsan-dir := $(O)-thread
 selftests := $(wildcard selftests/test_*.sh) $(selftest-y:%.c=$(O)/%)
 run-tests = O=$(O) selftests/run.sh --logs $(O)/logs
 
@@ -167,8 +168,10 @@ check: setup ## everything: unit tests, sanitizers, style, selftests in the lab
 check-all: all style $(tests) $(sim-broken) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
 		$(kernel)/bzImage $(O)/disk.img
 	$(Q)$(MAKE) SAN=address,undefined all-tests
+	$(Q)$(MAKE) SAN=thread all-tests
 	$(Q)$(MAKE) O=$(O)/late CFLAGS=-DHYP_BREAK_LATE_RELEASE all
-	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(selftests)
+	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(call tests-in,$(tsan-dir)) \
+	  $(selftests)
 bench-essa: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operations, scans, releases and page-ins cost here
 	@mkdir -p $(O)/bench
 	$(Q)$< --data $(O)/bench/essa.tsv
