@@ -31,37 +31,56 @@ Q := @
 endif
 msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) '$(2:$(O)/%=%)')
 
-include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild tools/lab/Kbuild tools/disk/Kbuild \
-	guest-tests/Kbuild
+include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild hyp/sim/Kbuild tools/lab/Kbuild tools/disk/Kbuild \
+	tools/trace/Kbuild guest-tests/Kbuild
 -include selftests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
 spec-table := $(B)/essa-emu/tools/spec-table
-srcs := $(essa-tool-y) $(model-gen-y) $(essa-emu-y) $(essa-bench-y) $(essa-test-y) $(mem-y) $(mem-test-y) $(hyp-y) $(hyp-test-y) \
-	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y)
+srcs := $(essa-tool-y) $(model-gen-y) $(essa-src-y) $(essa-emu-y) $(essa-trace-y) $(essa-bench-y) \
+	$(essa-test-y) $(mem-y) $(mem-touch-y) $(mem-test-y) $(mem-bench-y) $(hyp-y) $(hyp-test-y) $(sim-y) \
+	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y) $(trace-tool-y) $(trace-test-y)
+# What a host needs of essa-emu is part of hyp/mem for the linker.
+mem-objs-y := $(mem-y) $(essa-src-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
-all: $(B)/hyp/hyp ## build everything
+all: $(B)/hyp/hyp $(B)/hyp/sim/hyp-sim ## build everything
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(cflags) -MMD -MP -c -o $@ $<
-$(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-y))
+$(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-objs-y) $(essa-trace-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs)
-$(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o $(call objs,$(essa-emu-y))
+# The simulator shares configuration and error lines with hyp, not KVM.
+sim-objs := $(call objs,$(sim-y) $(mem-objs-y) $(mem-touch-y) $(essa-trace-y) hyp/config.c hyp/util.c)
+$(B)/hyp/sim/hyp-sim: $(sim-objs)
 	$(call msg,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
-$(B)/essa-emu/bench/bench: $(call objs,$(essa-bench-y))
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(sim-libs)
+# Broken on purpose: a test wants these to fail.
+$(B)/hyp/sim/hyp-sim-late: broken := hyp/mem/state.c -DHYP_BREAK_LATE_RELEASE
+$(B)/hyp/sim/hyp-sim-tag: broken := hyp/sim/guest.c -DSIM_BREAK_TAG
+$(B)/hyp/sim/hyp-sim-%: $(sim-objs)
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(cflags) -o $@ $(broken) $(filter-out $(B)/$(basename $(firstword $(broken))).o,$^) \
+	  $(ldflags) $(sim-libs)
+sim-broken := $(B)/hyp/sim/hyp-sim-late $(B)/hyp/sim/hyp-sim-tag
+$(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o $(call objs,$(essa-emu-y) $(essa-src-y) $(essa-trace-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(essa-libs) -lcmocka
+$(B)/essa-emu/bench/bench: $(call objs,$(essa-bench-y) $(essa-src-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags)
+$(B)/hyp/mem/bench/bench: $(call objs,$(mem-bench-y) $(mem-objs-y) $(bench-report-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags)
 $(spec-table): $(call objs,$(essa-tool-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags)
-$(B)/hyp/mem/tests/%: $(B)/hyp/mem/tests/%.o $(call objs,$(mem-y))
+$(B)/hyp/mem/tests/%: $(B)/hyp/mem/tests/%.o $(call objs,$(mem-objs-y) $(mem-touch-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
-$(B)/hyp/tests/%: $(B)/hyp/tests/%.o $(filter-out %/main.o,$(call objs,$(hyp-y) $(mem-y)))
+$(B)/hyp/tests/%: $(B)/hyp/tests/%.o $(filter-out %/main.o,$(call objs,$(hyp-y) $(mem-objs-y) $(essa-trace-y)))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs) -lcmocka
 
@@ -98,14 +117,35 @@ $(O)/disk.img: $(O)/tools/disk/mkfiles $(guest-disk-bin) tools/mkdisk
 	$(call msg,DISK,$@)
 	$(Q)tools/mkdisk $@ $< 1 $(DISK_MIB) 160 $(guest-disk-bin)
 
+# Traces are recorded once and shipped; essa-emu/traces/README.md.
+trace-tool := $(O)/tools/trace/essa-trace
+$(trace-tool): $(call objs,$(trace-tool-y) $(essa-trace-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(essa-libs)
+$(B)/tools/trace/tests/%: $(B)/tools/trace/tests/%.o \
+		$(filter-out %/trace.o,$(call objs,$(trace-tool-y))) $(call objs,$(essa-trace-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(essa-libs) -lcmocka
+$(O)/traces/build.img: tools/trace/mkbuild
+	@mkdir -p $(@D)
+	$(call msg,DISK,$@)
+	$(Q)tools/trace/mkbuild $@
+traces: setup ## record the traces of essa-emu/traces again (15 minutes)
+	$(Q)$(MAKE) record-traces
+record-traces: all $(trace-tool) $(guest-record) $(lab)/ready $(kernel)/bzImage-record \
+		$(O)/disk.img $(O)/traces/build.img
+	$(Q)O=$(O) tools/trace/record scan $(O)/disk.img essa-emu/traces/scan.trace
+	$(Q)O=$(O) tools/trace/record build $(O)/traces/build.img essa-emu/traces/build.trace
+
 lab: $(lab)/ready ## build the machine that tools/lab/run runs programs in
 lab-shell: $(lab)/ready ## a shell where KVM is: here, or in the lab
 	$(Q)O=$(O) tools/lab/run --tty -- $${SHELL:-/bin/sh}
 
 # $(call tests-in,build directory)
-tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y))
+tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y) $(trace-test-y))
 tests := $(call tests-in,$(B))
 asan-dir := $(O)-address+undefined
+tsan-dir := $(O)-thread
 selftests := $(wildcard selftests/test_*.sh) $(selftest-y:%.c=$(O)/%)
 run-tests = O=$(O) selftests/run.sh --logs $(O)/logs
 
@@ -125,17 +165,24 @@ setup: ## install the Debian packages that are missing
 	$(Q)tools/setup
 check: setup ## everything: unit tests, sanitizers, style, selftests in the lab
 	$(Q)$(MAKE) check-all
-check-all: all style $(tests) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
+check-all: all style $(tests) $(sim-broken) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
 		$(kernel)/bzImage $(O)/disk.img
 	$(Q)$(MAKE) SAN=address,undefined all-tests
+	$(Q)$(MAKE) SAN=thread all-tests
 	$(Q)$(MAKE) O=$(O)/late CFLAGS=-DHYP_BREAK_LATE_RELEASE all
-	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(selftests)
-bench-essa: $(B)/essa-emu/bench/bench ## what operations, batches and scans of states cost here
+	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(call tests-in,$(tsan-dir)) \
+	  $(selftests)
+bench-essa: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operations, scans, releases and page-ins cost here
 	@mkdir -p $(O)/bench
 	$(Q)$< --data $(O)/bench/essa.tsv
+	$(Q)$(B)/hyp/mem/bench/bench --data $(O)/bench/essa.tsv --append
 	$(Q)for format in svg png; do gnuplot -e "data='$(O)/bench/essa.tsv'; \
 	  out='$(O)/bench/essa.$$format'; format='$$format'" essa-emu/bench/bench.gnuplot || exit; done
 	@echo 'Picture: $(O)/bench/essa.svg (and .png)'
+bench-guest: all $(guests) $(lab)/ready $(kernel)/bzImage ## what operations cost in a guest, and how many exits
+	$(Q)O=$(O) tools/bench-guest
+sim: $(B)/hyp/sim/hyp-sim ## replay traces in GUESTS=100 guests, hints on and off
+	$(Q)O=$(O) tools/sim
 run: setup ## the demonstration: a guest robbed of its pages, and the figures
 	$(Q)$(MAKE) run-demo
 run-demo: all $(guests) $(lab)/ready $(kernel)/bzImage $(O)/disk.img tools/demo
@@ -162,6 +209,6 @@ help: ## this text
 	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all all-tests analyze asan bench-essa check check-all clean compdb disk format help lab lab-shell \
-	layers run run-demo setup spec style tsan unit
+.PHONY: all all-tests analyze asan bench-essa bench-guest check check-all clean compdb disk format \
+	help lab lab-shell layers record-traces run run-demo setup sim spec style traces tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))

@@ -26,6 +26,7 @@ enum opt {
 	OPT_STATS,
 	OPT_STATS_MS,
 	OPT_SUMMARY,
+	OPT_RECORD,
 	OPT_TIMEOUT,
 	OPT_NO_SANDBOX,
 	OPT_HELP,
@@ -47,6 +48,7 @@ static const struct option options[] = {
 	{ "stats", required_argument, NULL, OPT_STATS },
 	{ "stats-ms", required_argument, NULL, OPT_STATS_MS },
 	{ "summary", required_argument, NULL, OPT_SUMMARY },
+	{ "record", required_argument, NULL, OPT_RECORD },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -76,10 +78,14 @@ const char *config_help(void)
 "  --swap-size SIZE  most bytes in the swap file (default: as --mem)\n"
 "  --no-hints        do not offer page hinting to the guest\n"
 "  --storm           discard every volatile page as soon as it is seen\n"
-"  --test-hooks      let the guest ask for discards (ESSA_CMD_TEST_*)\n"
+"  --test-hooks      let the guest ask for discards (ESSA_CMD_TEST_*), and\n"
+"                    for the exits so far, by a write to I/O port 0xf5\n"
 "  --stats FILE      write a line of statistics (CSV) every --stats-ms\n"
 "  --stats-ms N      interval of --stats (default 100)\n"
 "  --summary FILE    write all counters at the end, \"key value\" a line\n"
+"  --record FILE     write a trace of all state operations and disk writes; the\n"
+"                    guest is told to make them through the slow path; needs\n"
+"                    --cpus 1 and hints\n"
 "  --timeout SEC     stop the guest after SEC seconds\n"
 "  --no-sandbox      no seccomp filter; for debuggers and sanitizers\n"
 "  --help            this text\n"
@@ -229,6 +235,9 @@ static int parse_opt(struct config *cfg, int opt, struct why *why)
 	case OPT_SUMMARY:
 		cfg->summary_path = optarg;
 		return 0;
+	case OPT_RECORD:
+		cfg->record_path = optarg;
+		return 0;
 	case OPT_TIMEOUT:
 		return parse_number_opt("timeout", 1, 1000000, &cfg->timeout_s,
 					why);
@@ -319,6 +328,12 @@ static int check(struct config *cfg, struct why *why)
 		return why_set(why, 0, "--mem must be from 16M to 512G");
 	if (cfg->storm && !cfg->hints)
 		return why_set(why, 0, "--storm needs hints; drop --no-hints");
+	if (cfg->record_path && !cfg->hints)
+		return why_set(why, 0, "--record needs hints; drop --no-hints");
+	if (cfg->record_path && cfg->cpus != 1)
+		return why_set(
+			why, 0,
+			"--record needs --cpus 1: the order of two cannot be told");
 	err = check_file("kernel", cfg->kernel, R_OK, &kernel, why);
 	if (!err && cfg->initrd)
 		err = check_file("initrd", cfg->initrd, R_OK, &initrd, why);

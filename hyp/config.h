@@ -49,6 +49,7 @@ struct config {
 	const char *stats_path; /* NULL: none */
 	uint64_t stats_ms;
 	const char *summary_path; /* NULL: none */
+	const char *record_path;  /* NULL: none */
 	uint64_t timeout_s;	  /* 0: none */
 };
 

@@ -140,6 +140,24 @@ int stats_summary(FILE *file, const struct stats *s, int exit_code)
 	return finish(file);
 }
 
+void stats_mark(unsigned int number, const struct stats *s)
+{
+	char line[1024];
+	size_t at = 0;
+	unsigned int i;
+
+	/* 19 pairs of a name that is known and at most 20 digits: they fit. */
+	for (i = 0; i < VCPU_NR_COUNTS; i++)
+		at += (size_t)snprintf(line + at, sizeof(line) - at,
+				       " %s %" PRIu64, vcpu_count_names[i],
+				       s->counts[i]);
+	for (i = 0; i < KVMSTATS_NR; i++)
+		at += (size_t)snprintf(line + at, sizeof(line) - at,
+				       " kvm_%s %" PRIu64, kvmstats_names[i],
+				       s->kvm[i]);
+	log_line("mark %u%s", number, line);
+}
+
 void stats_print(const struct stats *s)
 {
 	static const char *const names[] = { "stable", "unused", "volatile",

@@ -34,6 +34,13 @@ int stats_csv_line(FILE *file, const struct stats *s);
  */
 int stats_summary(FILE *file, const struct stats *s, int exit_code);
 
+/**
+ * stats_mark() - exits so far, to standard error: "mark N" and "key value" pairs
+ * @number: the guest's
+ * @s:      with @counts and @kvm
+ */
+void stats_mark(unsigned int number, const struct stats *s);
+
 /** stats_print() - for people, to standard error */
 void stats_print(const struct stats *s);
 

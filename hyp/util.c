@@ -30,7 +30,7 @@ int why_set(struct why *why, int err, const char *fmt, ...)
 
 static void vlog(const char *fmt, va_list ap)
 {
-	char line[400] = "hyp: ";
+	char line[1200] = "hyp: ";
 	const size_t prefix = strlen(line);
 	ssize_t ignored;
 	size_t len;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the operations of the interface cost.  Everything that is compared runs
- * in the same process, turn by turn; see report.c for what comes out.
+ * in the same process, turn by turn; see report.c for what comes out.  hyp/mem
+ * measures its own work with this too.
  */
 #ifndef ESSA_EMU_BENCH_H
 #define ESSA_EMU_BENCH_H
@@ -30,7 +31,7 @@ struct series {
 
 #define MAX_SERIES 120u
 
-/** struct bench - all of it; each group adds its lines, then fills them */
+/** struct bench - all of it; @table: TABLE_BYTES for the groups of essa-emu */
 struct bench {
 	uint8_t *table;
 	unsigned int rounds;
@@ -41,6 +42,27 @@ struct bench {
 /** bench_add() - a new line. Return: its index */
 unsigned int bench_add(struct bench *b, const char *group, const char *name,
 		       const char *where, const char *unit, unsigned int base);
+
+/**
+ * struct bench_group - lines that belong together
+ * @add:   adds them
+ * @round: fills in one figure of each
+ * @end:   after the last round; may be NULL
+ */
+struct bench_group {
+	void (*add)(struct bench *b);
+	void (*round)(struct bench *b, unsigned int round);
+	void (*end)(void);
+};
+
+/**
+ * bench_main() - options, all rounds of all groups, report
+ * @b: without lines
+ *
+ * Return: exit code.
+ */
+int bench_main(int argc, char **argv, struct bench *b,
+	       const struct bench_group *groups, unsigned int nr_groups);
 
 void ops_add(struct bench *b);
 void ops_round(struct bench *b, unsigned int round);

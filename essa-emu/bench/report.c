@@ -4,13 +4,15 @@
  * the ratio of medians to the line it is compared with.  Figures of one run are
  * for comparison with each other, not with those of another machine.
  *
- *	bench [--rounds N] [--data FILE]
+ *	bench [--rounds N] [--data FILE] [--append]
+ *
+ * With --append to the table and the data of another program.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdbool.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "essa-emu/bench/bench.h"
 
@@ -44,18 +46,19 @@ static double percentile(const struct bench *b, unsigned int i, unsigned int p)
 	return b->line[i].v[(b->rounds - 1) * p / 100];
 }
 
-static void print(const struct bench *b)
+static void print(const struct bench *b, bool header)
 {
 	const char *group = "";
 	unsigned int i;
 
-	printf("%-10s %-20s %-19s %8s %17s %7s\n", "", "what", "where",
-	       "median", "p10-p90", "ratio");
+	if (header)
+		printf("%-10s %-22s %-19s %8s %17s %7s\n", "", "what", "where",
+		       "median", "p10-p90", "ratio");
 	for (i = 0; i < b->nr; i++) {
 		const struct series *s = &b->line[i];
 		double median = percentile(b, i, 50);
 
-		printf("%-10s %-20s %-19s %8.2f %8.2f-%-8.2f",
+		printf("%-10s %-22s %-19s %8.2f %8.2f-%-8.2f",
 		       strcmp(group, s->group) ? s->group : "", s->name,
 		       s->where, median, percentile(b, i, 10),
 		       percentile(b, i, 90));
@@ -66,9 +69,9 @@ static void print(const struct bench *b)
 	}
 }
 
-static int write_data(const struct bench *b, const char *file)
+static int write_data(const struct bench *b, const char *file, const char *mode)
 {
-	FILE *f = fopen(file, "w");
+	FILE *f = fopen(file, mode);
 	unsigned int i;
 	int err;
 
@@ -77,7 +80,8 @@ static int write_data(const struct bench *b, const char *file)
 			strerror(errno));
 		return 1;
 	}
-	fprintf(f, "group\twhere\twhat\tmedian\tp10\tp90\tratio\n");
+	if (*mode == 'w')
+		fprintf(f, "group\twhere\twhat\tmedian\tp10\tp90\tratio\n");
 	for (i = 0; i < b->nr; i++) {
 		const struct series *s = &b->line[i];
 
@@ -94,42 +98,43 @@ static int write_data(const struct bench *b, const char *file)
 	return 0;
 }
 
-int main(int argc, char **argv)
+int bench_main(int argc, char **argv, struct bench *b,
+	       const struct bench_group *groups, unsigned int nr_groups)
 {
-	static struct bench b = { .rounds = ROUNDS };
 	const char *data = NULL;
-	unsigned int i;
+	const char *mode = "w";
+	unsigned int i, g;
 
-	for (i = 1; i + 1 < (unsigned int)argc; i += 2) {
-		if (!strcmp(argv[i], "--rounds"))
-			b.rounds = (unsigned int)strtoul(argv[i + 1], NULL, 0);
+	b->rounds = ROUNDS;
+	for (i = 1; i < (unsigned int)argc; i++) {
+		if (!strcmp(argv[i], "--append"))
+			mode = "a";
+		else if (i + 1 == (unsigned int)argc)
+			break;
+		else if (!strcmp(argv[i], "--rounds"))
+			b->rounds = (unsigned int)strtoul(argv[++i], NULL, 0);
 		else if (!strcmp(argv[i], "--data"))
-			data = argv[i + 1];
+			data = argv[++i];
 		else
 			break;
 	}
-	if (i != (unsigned int)argc || !b.rounds || b.rounds > MAX_ROUNDS) {
-		fprintf(stderr, "usage: bench [--rounds 1..%u] [--data FILE]\n",
+	if (i != (unsigned int)argc || !b->rounds || b->rounds > MAX_ROUNDS) {
+		fprintf(stderr,
+			"usage: bench [--rounds 1..%u] [--data FILE] [--append]\n",
 			MAX_ROUNDS);
 		return 1;
 	}
-	b.table = mmap(NULL, TABLE_BYTES, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (b.table == MAP_FAILED) {
-		fprintf(stderr, "bench: no memory\n");
-		return 1;
-	}
-	ops_add(&b);
-	batch_add(&b);
-	scan_add(&b);
-	for (i = 0; i < b.rounds; i++) {
-		ops_round(&b, i);
-		batch_round(&b, i);
-		scan_round(&b, i);
-	}
-	ops_end();
-	for (i = 0; i < b.nr; i++)
-		qsort(b.line[i].v, b.rounds, sizeof(b.line[i].v[0]), compare);
-	print(&b);
-	return data ? write_data(&b, data) : 0;
+	for (g = 0; g < nr_groups; g++)
+		groups[g].add(b);
+	for (i = 0; i < b->rounds; i++)
+		for (g = 0; g < nr_groups; g++)
+			groups[g].round(b, i);
+	for (g = 0; g < nr_groups; g++)
+		if (groups[g].end)
+			groups[g].end();
+	for (i = 0; i < b->nr; i++)
+		qsort(b->line[i].v, b->rounds, sizeof(b->line[i].v[0]),
+		      compare);
+	print(b, *mode == 'w');
+	return data ? write_data(b, data, mode) : 0;
 }

@@ -159,12 +159,23 @@ static void exit_write(void *dev, uint64_t offset, const void *data,
 	l->ops->exit(l->ctx, *(const uint8_t *)data);
 }
 
+static void mark_write(void *dev, uint64_t offset, const void *data,
+		       unsigned int len)
+{
+	struct legacy *l = dev;
+
+	(void)offset;
+	(void)len;
+	l->ops->mark(l->ctx, *(const uint8_t *)data);
+}
+
 static const struct bus_ops kbd_data_ops = { kbd_data_read, kbd_data_write };
 static const struct bus_ops kbd_command_ops = { kbd_status_read,
 						kbd_command_write };
 static const struct bus_ops cmos_index_ops = { NULL, cmos_index_write };
 static const struct bus_ops cmos_data_ops = { cmos_data_read, NULL };
 static const struct bus_ops exit_ops = { NULL, exit_write };
+static const struct bus_ops mark_ops = { NULL, mark_write };
 
 int legacy_attach(struct legacy *legacy, struct bus *bus,
 		  const struct legacy_ops *ops, void *ctx)
@@ -188,5 +199,7 @@ int legacy_attach(struct legacy *legacy, struct bus *bus,
 	legacy->kbd_config = KBD_PORTS_DISABLED;
 	for (i = 0; !err && i < sizeof(ports) / sizeof(ports[0]); i++)
 		err = bus_add(bus, ports[i].port, 1, ports[i].ops, legacy);
+	if (!err && ops->mark)
+		err = bus_add(bus, LAYOUT_MARK_PORT, 1, &mark_ops, legacy);
 	return err;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The few bits of PC hardware without which Linux waits, asks or cannot stop:
- * keyboard controller (reset), CMOS clock, and the port that ends a test.
+ * keyboard controller (reset), CMOS clock, and the ports of tests: one ends the
+ * guest, one asks for the counters of this moment.
  */
 #ifndef HYP_DEV_LEGACY_H
 #define HYP_DEV_LEGACY_H
@@ -14,6 +15,8 @@
 struct legacy_ops {
 	void (*reset)(void *ctx);
 	void (*exit)(void *ctx, unsigned int code);
+	/* NULL: there is no such port. */
+	void (*mark)(void *ctx, unsigned int number);
 };
 
 /**

@@ -10,6 +10,7 @@
 #include "hyp/config.h"
 #include "hyp/kvm/vcpu_priv.h"
 #include "hyp/mem/mem.h"
+#include "hyp/record.h"
 
 /* Attempts to get an instruction done that KVM failed to emulate. */
 #define MAX_EMULATION 8
@@ -22,9 +23,12 @@ static void handle_slow_path(struct vcpu *v)
 	uint32_t i;
 
 	vcpu_inc(v, VCPU_HYPERCALL);
-	if (v->run->io.count == 1)
+	if (v->run->io.count == 1) {
 		result = mem_hypercall(v->env->mem, regs->rdi, regs->rsi,
 				       regs->rcx, v->env->test_hooks);
+		record_call(v->env->record, regs->rdi, regs->rsi, regs->rcx,
+			    result);
+	}
 	for (i = 0; i < v->run->io.count; i++, data += sizeof(result))
 		memcpy(data, &result, sizeof(result));
 }

@@ -34,5 +34,6 @@
 #define LAYOUT_UART_PORT 0x3f8
 #define LAYOUT_UART_IRQ	 4
 #define LAYOUT_EXIT_PORT 0xf4
+#define LAYOUT_MARK_PORT 0xf5 /* with --test-hooks */
 
 #endif /* HYP_KVM_LAYOUT_H */

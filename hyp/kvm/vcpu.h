@@ -17,6 +17,7 @@
 struct essa_vcpu_info;
 struct kvm_cpuid2;
 struct mem;
+struct record;
 struct vcpu; /* opaque */
 
 /** enum vcpu_count - what a vCPU counts; names in vcpu_count_names[] */
@@ -40,6 +41,7 @@ extern const char *const vcpu_count_names[VCPU_NR_COUNTS];
 struct vcpu_env {
 	struct kvm *kvm;
 	struct mem *mem;
+	struct record *record; /* NULL: nothing is recorded */
 	const struct bus *pio, *mmio;
 	struct essa_vcpu_info *info; /* array, LAYOUT_INFO_STRIDE apart */
 	bool hints;

@@ -14,10 +14,23 @@
 #include "hyp/mem/state.h"
 #include "hyp/mem/uffd.h"
 
-/* Low bits of an entry; the frame above makes entries sort by address. */
+/* Low bits of a run; the frame above makes runs sort by address. */
 #define DISCARD_PAGE  1u /* there is a page to release */
 #define DISCARD_MARK  2u /* a touch is a discard fault: needs a marker */
 #define DISCARD_SHIFT 2
+
+/* Commits come in the order of addresses mostly: a run grows at its end. */
+static void add(struct discard_batch *b, uint64_t entry)
+{
+	struct discard_run *last = b->nr_runs ? &b->run[b->nr_runs - 1] : NULL;
+
+	b->nr++;
+	if (last &&
+	    last->first + ((uint64_t)last->nr << DISCARD_SHIFT) == entry)
+		last->nr++;
+	else
+		b->run[b->nr_runs++] = (struct discard_run){ entry, 1 };
+}
 
 int __discard_commit(struct mem *mem, struct discard_batch *b, uint64_t idx)
 {
@@ -36,45 +49,50 @@ int __discard_commit(struct mem *mem, struct discard_batch *b, uint64_t idx)
 		entry |= DISCARD_PAGE;
 	if ((old & ESSA_USAGE_MASK) != ESSA_UNUSED)
 		entry |= DISCARD_MARK;
-	b->entry[b->nr++] = entry;
+	add(b, entry);
 	return 0;
 }
 
-int discard_commit(struct mem *mem, struct discard_batch *b, uint64_t idx)
+void discard_commit_block(struct mem *mem, struct discard_batch *b,
+			  uint64_t idx, uint64_t mask)
 {
-	int err;
+	unsigned int lost = 0;
 
-	if (b->nr == DISCARD_BATCH)
+	if (b->nr + FRAME_BLOCK > DISCARD_BATCH)
 		discard_flush(mem, b);
 	frame_lock(mem, idx);
-	err = __discard_commit(mem, b, idx);
+	for (; mask; mask &= mask - 1)
+		if (__discard_commit(mem, b,
+				     idx + (unsigned int)__builtin_ctzll(
+						   mask)) == -EBUSY)
+			lost++;
 	frame_unlock(mem, idx);
-	return err;
+	if (lost)
+		mem_count(&mem->count.discard_lost, lost);
 }
 
-static int cmp_entry(const void *a, const void *b)
+static int cmp_run(const void *a, const void *b)
 {
-	uint64_t x = *(const uint64_t *)a;
-	uint64_t y = *(const uint64_t *)b;
+	const struct discard_run *x = a;
+	const struct discard_run *y = b;
 
-	return (x > y) - (x < y);
+	return (x->first > y->first) - (x->first < y->first);
 }
 
 /* Next run of neighbours in @b from *@i on that all have @flag. */
 static unsigned int next_run(const struct discard_batch *b, unsigned int *i,
 			     unsigned int flag, uint64_t *idx)
 {
-	unsigned int nr = 1;
+	unsigned int nr = 0;
 
-	while (*i < b->nr && !(b->entry[*i] & flag))
+	while (*i < b->nr_runs && !(b->run[*i].first & flag))
 		(*i)++;
-	if (*i == b->nr)
+	if (*i == b->nr_runs)
 		return 0;
-	*idx = b->entry[*i] >> DISCARD_SHIFT;
-	while (*i + nr < b->nr && (b->entry[*i + nr] & flag) &&
-	       b->entry[*i + nr] >> DISCARD_SHIFT == *idx + nr)
-		nr++;
-	*i += nr;
+	*idx = b->run[*i].first >> DISCARD_SHIFT;
+	while (*i < b->nr_runs && (b->run[*i].first & flag) &&
+	       b->run[*i].first >> DISCARD_SHIFT == *idx + nr)
+		nr += b->run[(*i)++].nr;
 	return nr;
 }
 
@@ -83,7 +101,7 @@ static int advise(struct mem *mem, struct iovec *iov, unsigned int nr,
 {
 	unsigned int i;
 
-	if (mem->has_process_madvise &&
+	if (nr > 1 && mem->has_process_madvise &&
 	    syscall(SYS_process_madvise, mem->self_fd, iov, nr, MADV_DONTNEED,
 		    0) == (ssize_t)bytes)
 		return 0;
@@ -137,48 +155,100 @@ static void place_markers(struct mem *mem, const struct discard_batch *b)
 	}
 }
 
-static void publish(struct mem *mem, uint64_t entry)
-{
-	uint64_t idx = entry >> DISCARD_SHIFT;
-	struct frame *f = &mem->frames[idx];
-	uint32_t slot = f->slot;
-	bool wake;
+/* Frames of one block; bit i: frame @idx + i. */
+struct block {
+	uint64_t idx;
+	uint64_t all, paged_out, marked;
+};
 
-	frame_lock(mem, idx);
-	/* Before the guest can know that this discard is over. */
-	mem_count(entry & DISCARD_MARK ? &mem->count.discarded_volatile :
-					 &mem->count.discarded_unused,
-		  1);
-	f->content = FRAME_ZERO;
-	f->poisoned = !!(entry & DISCARD_MARK);
-	wake = __frame_publish(mem, idx);
-	/*
-	 * Under the stripe: ESSA_CMD_WAIT takes it, so it cannot return between
-	 * the publication and this and make the guest ask again.
-	 */
-	__state_released(mem, idx);
-	frame_unlock(mem, idx);
-	if (wake)
-		uffd_wake(mem->uffd, mem_hva(mem, idx), MEM_PAGE_SIZE);
-	if (!(entry & DISCARD_PAGE)) {
-		swap_free(mem->swap, slot, 1);
-		mem_uncount(&mem->count.preserved, 1);
+/* One lock for all of them. */
+static void publish_block(struct mem *mem, const struct block *bl)
+{
+	uint32_t slot[FRAME_BLOCK];
+	unsigned int nr_slots = 0;
+	uint64_t wake = 0;
+	uint64_t left;
+	unsigned int i;
+
+	frame_lock(mem, bl->idx);
+	/* Before the guest can know that these discards are over. */
+	mem_count(&mem->count.discarded_volatile,
+		  (unsigned int)__builtin_popcountll(bl->marked));
+	mem_count(&mem->count.discarded_unused,
+		  (unsigned int)__builtin_popcountll(bl->all & ~bl->marked));
+	for (left = bl->all; left; left &= left - 1) {
+		uint64_t bit = left & -left;
+		uint64_t idx = bl->idx + (unsigned int)__builtin_ctzll(left);
+		struct frame *f = &mem->frames[idx];
+
+		if (bl->paged_out & bit)
+			slot[nr_slots++] = f->slot;
+		f->content = FRAME_ZERO;
+		f->poisoned = !!(bl->marked & bit);
+		if (__frame_publish(mem, idx))
+			wake |= bit;
+		/*
+		 * Under the stripe: ESSA_CMD_WAIT takes it, so it cannot
+		 * return between the publication and this and make the guest
+		 * ask again.
+		 */
+		__state_released(mem, idx);
 	}
+	frame_unlock(mem, bl->idx);
+	for (; wake; wake &= wake - 1)
+		uffd_wake(mem->uffd,
+			  mem_hva(mem, bl->idx + (unsigned int)__builtin_ctzll(
+							 wake)),
+			  MEM_PAGE_SIZE);
+	for (i = 0; i < nr_slots; i++)
+		swap_free(mem->swap, slot[i], 1);
+	mem_uncount(&mem->count.preserved, nr_slots);
+}
+
+static void publish(struct mem *mem, const struct discard_batch *b)
+{
+	struct block bl = { .all = 0 };
+	unsigned int i, n, at;
+	uint64_t idx, end, bits;
+
+	for (i = 0; i < b->nr_runs; i++) {
+		const struct discard_run *run = &b->run[i];
+
+		idx = run->first >> DISCARD_SHIFT;
+		end = idx + run->nr;
+		for (; idx < end; idx += n) {
+			at = idx % FRAME_BLOCK;
+			n = FRAME_BLOCK - at;
+			if (n > end - idx)
+				n = (unsigned int)(end - idx);
+			if (bl.all && bl.idx != idx - at) {
+				publish_block(mem, &bl);
+				bl = (struct block){ .all = 0 };
+			}
+			bits = (n < 64 ? (1ull << n) - 1 : ~0ull) << at;
+			bl.idx = idx - at;
+			bl.all |= bits;
+			if (!(run->first & DISCARD_PAGE))
+				bl.paged_out |= bits;
+			if (run->first & DISCARD_MARK)
+				bl.marked |= bits;
+		}
+	}
+	publish_block(mem, &bl);
 }
 
 void discard_flush(struct mem *mem, struct discard_batch *b)
 {
 	uint32_t pages;
-	unsigned int i;
 
 	if (!b->nr)
 		return;
-	qsort(b->entry, b->nr, sizeof(b->entry[0]), cmp_entry);
+	qsort(b->run, b->nr_runs, sizeof(b->run[0]), cmp_run);
 	pages = release_pages(mem, b);
 	place_markers(mem, b);
-	for (i = 0; i < b->nr; i++)
-		publish(mem, b->entry[i]);
+	publish(mem, b);
 	b->nr = 0;
+	b->nr_runs = 0;
 	b->nr_freed += pages;
 	limit_uncharge(mem, pages);
 }

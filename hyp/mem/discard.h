@@ -18,27 +18,44 @@ struct mem;
 
 #define DISCARD_BATCH 512u
 
+/** struct discard_run - neighbours that are discarded in the same way */
+struct discard_run {
+	uint64_t first; /* first frame << 2 | DISCARD_* */
+	uint32_t nr;
+};
+
 /**
  * struct discard_batch - frames committed, their release still to come
  *
  * Private to one thread; the busy marks keep everyone else off the frames.
  */
 struct discard_batch {
-	unsigned int nr;
+	uint32_t nr;	   /* frames */
 	uint32_t nr_freed; /* frames whose memory went, of all flushes */
-	uint64_t entry[DISCARD_BATCH]; /* frame << 2 | DISCARD_* */
+	uint32_t nr_runs;
+	struct discard_run run[DISCARD_BATCH];
 };
 
 /**
- * discard_commit() - discard a frame, if that is allowed; may flush
+ * __discard_commit() - discard a frame, if that is allowed
  *
+ * Caller holds the stripe and has room in @b.
  * Return: 0; -EBUSY if it is busy, pinned or the guest forbids it; -EINVAL if
  * it has no content to discard.
  */
-int discard_commit(struct mem *mem, struct discard_batch *b, uint64_t idx);
-
-/** __discard_commit() - same; caller holds the stripe and has room in @b */
 int __discard_commit(struct mem *mem, struct discard_batch *b, uint64_t idx);
+
+/**
+ * discard_commit_block() - discard those frames of a block that may be
+ * @mem:  memory
+ * @b:    batch; flushed first if it might not hold them
+ * @idx:  first frame of the block
+ * @mask: bit i: frame @idx + i
+ *
+ * Context: no stripe held.
+ */
+void discard_commit_block(struct mem *mem, struct discard_batch *b,
+			  uint64_t idx, uint64_t mask);
 
 /** discard_flush() - release what has been committed and publish it */
 void discard_flush(struct mem *mem, struct discard_batch *b);

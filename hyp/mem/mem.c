@@ -107,6 +107,7 @@ static int map_ram(struct mem *mem, const char **why)
 static int map_table(struct mem *mem, const char **why)
 {
 	const size_t mask = MEM_PAGE_SIZE - 1;
+	unsigned int i;
 	void *p;
 
 	mem->nr_gfns = mem_gfn(mem, mem->nr_frames - 1) + 1;
@@ -117,7 +118,11 @@ static int map_table(struct mem *mem, const char **why)
 	if (p == MAP_FAILED)
 		return -errno;
 	mem->table = p;
-	memset(p, ESSA_STABLE | ESSA_ZERO, mem->table_bytes);
+	/* What belongs to no frame of RAM gets no memory either. */
+	for (i = 0; i < mem->nr_regions; i++)
+		memset(&mem->table[mem->regions[i].gpa >> MEM_PAGE_SHIFT],
+		       ESSA_STABLE | ESSA_ZERO,
+		       mem->regions[i].size_bytes >> MEM_PAGE_SHIFT);
 	return 0;
 }
 

@@ -2,14 +2,14 @@
 /*
  * Reclaim thread.
  *
- * The state table is scanned eight bytes at a time, without locks: a byte only
- * nominates its frame, __discard_commit() decides under the stripe.
+ * The state table is scanned without locks (<essa/scan.h>): a byte only nominates
+ * its frame, __discard_commit() decides under the stripe.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <essa/abi.h>
+#include <essa/scan.h>
 
 #include "hyp/mem/priv.h"
 #include "hyp/mem/state.h"
@@ -19,97 +19,127 @@
 /* After a round that freed nothing while charges wait for room. */
 #define IDLE_PAUSE_MS 1u
 
-#define LANES 0x0101010101010101ull
-
-int reclaim_init(struct mem *mem)
-{
-	uint64_t blocks = (mem->nr_frames + FRAME_BLOCK - 1) / FRAME_BLOCK;
-
-	mem->reclaim.age = calloc(blocks, FRAME_BLOCK);
-	mem->reclaim.generation = 1;
-	return mem->reclaim.age ? 0 : -ENOMEM;
-}
-
-void reclaim_fini(struct mem *mem)
-{
-	free(mem->reclaim.age);
-	mem->reclaim.age = NULL;
-}
+/* A stripe and a step of the scan cover the same frames. */
+_Static_assert(FRAME_BLOCK == ESSA_SCAN_BLOCK, "one block");
 
 static uint64_t nr_blocks(const struct mem *mem)
 {
 	return (mem->nr_frames + FRAME_BLOCK - 1) / FRAME_BLOCK;
 }
 
-/* State bytes of eight frames; those behind the end of RAM look stable. */
-static uint64_t load_word(struct mem *mem, uint64_t idx)
-{
-	const uint64_t *p = (const uint64_t *)&mem->table[mem_gfn(mem, idx)];
-	uint64_t word = __atomic_load_n(p, __ATOMIC_RELAXED);
-	uint64_t left = mem->nr_frames - idx;
-
-	return left >= 8 ? word : word & ((1ull << 8 * left) - 1);
-}
-
-/* Lowest bit of each byte whose frame has the usage and something to lose. */
-static uint64_t with_usage(uint64_t word, unsigned int usage)
-{
-	uint64_t hit = ~(word >> 2) & ~(word >> 4) & ~(word >> 5) & LANES;
-
-	hit &= usage & 1 ? word : ~word;
-	hit &= usage & 2 ? word >> 1 : ~(word >> 1);
-	return hit;
-}
-
-/* Discard the nominated frames among eight of one block. */
-static void discard_lanes(struct mem *mem, uint64_t idx, uint64_t lanes)
-{
-	struct discard_batch *b = &mem->reclaim.batch;
-
-	if (b->nr + 8 > DISCARD_BATCH)
-		discard_flush(mem, b);
-	frame_lock(mem, idx);
-	for (; lanes; lanes &= lanes - 1) {
-		uint64_t i = idx + (unsigned int)__builtin_ctzll(lanes) / 8;
-
-		if (__discard_commit(mem, b, i) == -EBUSY)
-			mem_count(&mem->count.discard_lost, 1);
-	}
-	frame_unlock(mem, idx);
-}
-
-/* Note since when frames are volatile; count them by that. */
-static void note_ages(struct reclaim *r, uint64_t idx, uint64_t volatiles)
-{
-	uint64_t ages;
-	unsigned int i;
-
-	memcpy(&ages, &r->age[idx], sizeof(ages));
-	if (!volatiles && !ages)
-		return;
-	for (i = 0; i < 8; i++) {
-		if (!(volatiles >> 8 * i & 1))
-			r->age[idx + i] = 0;
-		else if (!r->age[idx + i])
-			r->age[idx + i] = r->generation;
-		r->by_age[r->age[idx + i]]++;
-	}
-}
-
-/* One pass over the table: Unused frames go, Volatile ones are aged. */
-static void scan_unused(struct mem *mem, uint64_t need)
+int reclaim_init(struct mem *mem)
 {
 	struct reclaim *r = &mem->reclaim;
-	uint64_t idx, word, lanes;
+
+	r->age = calloc(nr_blocks(mem), FRAME_BLOCK);
+	r->aged = calloc((nr_blocks(mem) + 63) / 64, sizeof(*r->aged));
+	r->generation = 1;
+	r->scan = essa_best_scanner();
+	if (r->age && r->aged)
+		return 0;
+	reclaim_fini(mem);
+	return -ENOMEM;
+}
+
+void reclaim_fini(struct mem *mem)
+{
+	struct reclaim *r = &mem->reclaim;
+
+	free(r->age);
+	free(r->aged);
+	r->age = NULL;
+	r->aged = NULL;
+}
+
+/*
+ * Next block of [@first, @end), first frames of blocks, with a nominee.  Frames
+ * behind the end of RAM are none.
+ */
+static uint64_t next_nominees(struct mem *mem, uint64_t first, uint64_t end,
+			      struct essa_nominees *found)
+{
+	const uint64_t low = MEM_HOLE_START >> MEM_PAGE_SHIFT;
+	uint64_t gap, stop, i, left;
+
+	while (first < end) {
+		/* The table has bytes for the hole: one side at a time. */
+		stop = first < low && low < end ? low : end;
+		gap = mem_gfn(mem, first) - first;
+		i = mem->reclaim.scan(mem->table, first + gap, stop + gap,
+				      found) -
+		    gap;
+		left = mem->nr_frames - i;
+		if (i < stop && left < FRAME_BLOCK) {
+			found->unused &= (1ull << left) - 1;
+			found->volatiles &= (1ull << left) - 1;
+		}
+		if (i < stop && (found->unused | found->volatiles))
+			return i;
+		first = i < stop ? i + FRAME_BLOCK : stop;
+	}
+	return end;
+}
+
+static bool is_aged(const struct reclaim *r, uint64_t block)
+{
+	return r->aged[block / 64] >> block % 64 & 1;
+}
+
+/* Note since when the frames of a block are volatile; count them by that. */
+static void note_ages(struct reclaim *r, uint64_t block, uint64_t volatiles)
+{
+	uint8_t *age = &r->age[block * FRAME_BLOCK];
+	unsigned int i;
+
+	for (i = 0; i < FRAME_BLOCK; i++) {
+		if (!(volatiles >> i & 1)) {
+			age[i] = 0;
+			continue;
+		}
+		if (!age[i])
+			age[i] = r->generation;
+		r->by_age[age[i]]++;
+	}
+	if (volatiles)
+		r->aged[block / 64] |= 1ull << block % 64;
+	else
+		r->aged[block / 64] &= ~(1ull << block % 64);
+}
+
+/* Blocks without a volatile frame: whatever was there is no longer. */
+static void forget_ages(struct reclaim *r, uint64_t block, uint64_t end)
+{
+	while (block < end) {
+		if (block % 64 == 0 && end - block >= 64 &&
+		    !r->aged[block / 64]) {
+			block += 64;
+			continue;
+		}
+		if (is_aged(r, block))
+			note_ages(r, block, 0);
+		block++;
+	}
+}
+
+void reclaim_scan(struct mem *mem, uint64_t need)
+{
+	struct reclaim *r = &mem->reclaim;
+	uint64_t end = nr_blocks(mem) * FRAME_BLOCK;
+	struct essa_nominees found;
+	uint64_t done = 0;
+	uint64_t idx = 0;
 
 	memset(r->by_age, 0, sizeof(r->by_age));
-	for (idx = 0; idx < mem->nr_frames; idx += 8) {
-		word = load_word(mem, idx);
-		note_ages(r, idx, with_usage(word, ESSA_VOLATILE));
-		lanes = with_usage(word, ESSA_UNUSED);
-		if (lanes && r->batch.nr_freed + r->batch.nr < need)
-			discard_lanes(mem, idx, lanes);
+	while ((idx = next_nominees(mem, idx, end, &found)) < end) {
+		forget_ages(r, done, idx / FRAME_BLOCK);
+		if (found.volatiles || is_aged(r, idx / FRAME_BLOCK))
+			note_ages(r, idx / FRAME_BLOCK, found.volatiles);
+		if (found.unused && r->batch.nr_freed + r->batch.nr < need)
+			discard_commit_block(mem, &r->batch, idx, found.unused);
+		idx += FRAME_BLOCK;
+		done = idx / FRAME_BLOCK;
 	}
+	forget_ages(r, done, nr_blocks(mem));
 	discard_flush(mem, &r->batch);
 	mem_count(&mem->count.scans, 1);
 }
@@ -128,28 +158,42 @@ static unsigned int cutoff(const struct reclaim *r, uint64_t need)
 	return g;
 }
 
+/* Volatile frames of a block that have been so since generation @young. */
+static uint64_t old_volatiles(struct mem *mem, uint64_t block,
+			      unsigned int young)
+{
+	const uint8_t *age = &mem->reclaim.age[block * FRAME_BLOCK];
+	uint64_t idx = block * FRAME_BLOCK;
+	struct essa_nominees found;
+	uint64_t mask = 0;
+	uint64_t left;
+
+	if (!is_aged(&mem->reclaim, block) ||
+	    next_nominees(mem, idx, idx + FRAME_BLOCK, &found) != idx)
+		return 0;
+	for (left = found.volatiles; left; left &= left - 1) {
+		unsigned int i = (unsigned int)__builtin_ctzll(left);
+
+		if (age[i] && age[i] <= young)
+			mask |= 1ull << i;
+	}
+	return mask;
+}
+
 static void discard_volatile(struct mem *mem, uint64_t need)
 {
 	struct reclaim *r = &mem->reclaim;
 	unsigned int young = cutoff(r, need - r->batch.nr_freed);
 	uint64_t blocks = nr_blocks(mem);
-	uint64_t n, i, idx, lanes;
+	uint64_t n, mask;
 
 	for (n = 0; n < blocks; n++) {
 		if (r->batch.nr_freed + r->batch.nr >= need)
 			break;
-		idx = r->hand * FRAME_BLOCK;
-		for (i = idx; i < idx + FRAME_BLOCK && i < mem->nr_frames;
-		     i += 8) {
-			unsigned int k;
-
-			lanes = with_usage(load_word(mem, i), ESSA_VOLATILE);
-			for (k = 0; lanes && k < 8; k++)
-				if (!r->age[i + k] || r->age[i + k] > young)
-					lanes &= ~(1ull << 8 * k);
-			if (lanes)
-				discard_lanes(mem, i, lanes);
-		}
+		mask = old_volatiles(mem, r->hand, young);
+		if (mask)
+			discard_commit_block(mem, &r->batch,
+					     r->hand * FRAME_BLOCK, mask);
 		r->hand = r->hand + 1 < blocks ? r->hand + 1 : 0;
 	}
 	discard_flush(mem, &r->batch);
@@ -249,7 +293,7 @@ static uint64_t round_of(struct mem *mem, uint64_t need)
 
 	r->batch.nr_freed = 0;
 	if (atomic_load(&mem->features)) {
-		scan_unused(mem, need);
+		reclaim_scan(mem, need);
 		if (r->batch.nr_freed < need)
 			discard_volatile(mem, need);
 		next_generation(mem);

@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#include <essa/scan.h>
+
 #include "hyp/mem/discard.h"
 
 struct mem;
@@ -18,16 +20,27 @@ struct mem;
 
 struct reclaim {
 	uint8_t *age;	    /* frame: generation first seen volatile, or 0 */
+	uint64_t *aged;	    /* one bit a block: has a frame with an age */
 	uint8_t generation; /* 1 .. 255 */
 	uint64_t hand;	    /* block where the next scan for V begins */
 	uint64_t clock;	    /* block where the next page-out begins */
 	uint64_t by_age[RECLAIM_AGES];
 	struct discard_batch batch;
+	essa_scan_fn *scan;
 };
 
 /** reclaim_init() - Return: 0 or -ENOMEM */
 int reclaim_init(struct mem *mem);
 void reclaim_fini(struct mem *mem);
+
+/**
+ * reclaim_scan() - one pass over the table: Volatile frames are aged, Unused go
+ * @mem:  memory
+ * @need: stop to discard when the batch has freed or committed so many frames
+ *
+ * Context: reclaim's thread, or none is running.
+ */
+void reclaim_scan(struct mem *mem, uint64_t need);
 
 /** reclaim_thread() - body of the thread; @arg is a struct mem */
 void *reclaim_thread(void *arg);

@@ -246,6 +246,12 @@ struct flipper {
 	bool stop;
 };
 
+#ifdef __SANITIZE_THREAD__
+#define LOOKS 1000000u
+#else
+#define LOOKS 30000000u
+#endif
+
 /* A guest that rewrites a descriptor while the host looks at it. */
 static void *flip(void *arg)
 {
@@ -269,7 +275,7 @@ static void a_descriptor_that_changes_is_read_once(void **state)
 	set(r, 0, 0x1000, 16, NEXT, 1);
 	set(r, 1, 0x2000, 16, 0, 0);
 	assert_int_equal(pthread_create(&thread, NULL, flip, &f), 0);
-	for (i = 0; i < 300000000 && (i < 30000000 || !good || !bad); i++) {
+	for (i = 0; i < 10 * LOOKS && (i < LOOKS || !good || !bad); i++) {
 		int ret;
 
 		r->avail->ring[r->vq.next_avail % SIZE] = 0;

@@ -108,7 +108,10 @@ static void on_guest_reset(void *ctx)
 		vm_stop(vm, 0, NULL);
 }
 
-static const struct legacy_ops legacy_ops = { on_guest_reset, on_guest_exit };
+static const struct legacy_ops legacy_ops = { on_guest_reset, on_guest_exit,
+					      NULL };
+static const struct legacy_ops legacy_test_ops = { on_guest_reset,
+						   on_guest_exit, vm_mark };
 
 static void virtio_irq(void *ctx, unsigned int irq, bool level)
 {
@@ -125,7 +128,10 @@ static int create_devices(struct vm *vm, struct why *why)
 		err = bus_add(&vm->pio, LAYOUT_UART_PORT, UART_PORTS,
 			      &uart_bus_ops, console_uart(vm->console));
 	if (!err)
-		err = legacy_attach(&vm->legacy, &vm->pio, &legacy_ops, vm);
+		err = legacy_attach(&vm->legacy, &vm->pio,
+				    vm->cfg->test_hooks ? &legacy_test_ops :
+							  &legacy_ops,
+				    vm);
 	for (i = 0; !err && i < vm->cfg->nr_disks; i++) {
 		struct virtio_irq irq = { virtio_irq, vm->kvm,
 					  LAYOUT_VIRTIO_IRQ + i };
@@ -196,6 +202,9 @@ static int build_cmdline(const struct vm *vm, char *buf, size_t size)
 				" virtio_mmio.device=4K@0x%llx:%u",
 				LAYOUT_VIRTIO_BASE + i * LAYOUT_VIRTIO_STRIDE,
 				LAYOUT_VIRTIO_IRQ + i);
+	if (vm->cfg->record_path && (size_t)len < size)
+		len += snprintf(buf + len, size - (size_t)len,
+				" page_states_transport=hypercall");
 	if ((size_t)len < size)
 		len += snprintf(buf + len, size - (size_t)len, " %s",
 				vm->cfg->cmdline);

@@ -14,6 +14,7 @@
 #include "hyp/kvm/vcpu.h"
 #include "hyp/loop.h"
 #include "hyp/mem/mem.h"
+#include "hyp/record.h"
 #include "hyp/vm/vm.h"
 
 struct vm {
@@ -34,6 +35,7 @@ struct vm {
 	uint64_t info_gpa;
 	struct loop_handler signals, timeout, stats_tick;
 	FILE *stats_file, *summary_file;
+	struct record *record; /* NULL: none */
 	uint64_t start_ms;
 
 	/* Why the VM stops: written once, by whoever sets @stopping first. */
@@ -64,6 +66,18 @@ int vm_build(struct vm *vm, struct why *why);
 
 /** vm_open_reports() - files, signals, timers. Return: 0 or negative errno. */
 int vm_open_reports(struct vm *vm, struct why *why);
+
+/**
+ * vm_mark() - log what the vCPUs have counted so far
+ * @ctx:    struct vm
+ * @number: the guest's, to tell one mark from another
+ *
+ * Any thread.  A vCPU that marks is in no exit but that of the mark.
+ */
+void vm_mark(void *ctx, unsigned int number);
+
+/** vm_start_reports() - the recorder's thread. Return: 0 or negative errno. */
+int vm_start_reports(struct vm *vm);
 
 /** vm_finish_reports() - last line, summary. Return: 0 or negative errno. */
 int vm_finish_reports(struct vm *vm, struct why *why);

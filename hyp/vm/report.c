@@ -25,6 +25,19 @@ static void take_stats(struct vm *vm, struct stats *s)
 	}
 }
 
+void vm_mark(void *ctx, unsigned int number)
+{
+	struct vm *vm = ctx;
+	struct stats s = { .ms = 0 };
+	unsigned int i;
+
+	for (i = 0; i < vm->cfg->cpus; i++) {
+		vcpu_add_counts(vm->vcpus[i], s.counts);
+		vcpu_add_kvmstats(vm->vcpus[i], s.kvm);
+	}
+	stats_mark(number, &s);
+}
+
 static void on_signal(void *ctx, uint32_t events)
 {
 	struct signalfd_siginfo si;
@@ -86,6 +99,53 @@ static int watch(struct vm *vm, struct loop_handler *handler, int fd,
 	return fd < 0 ? fd : loop_add(vm->loop, handler, EPOLLIN);
 }
 
+static int open_record(struct vm *vm, struct why *why)
+{
+	uint64_t nr_frames;
+	unsigned int i;
+	size_t len;
+	int err;
+
+	if (!vm->cfg->record_path)
+		return 0;
+	mem_table(vm->mem, &len, &nr_frames);
+	err = record_create(&vm->record, vm->cfg->record_path, nr_frames, why);
+	if (err)
+		return err;
+	vm->env.record = vm->record;
+	for (i = 0; i < vm->cfg->nr_disks; i++)
+		blk_record_writes(vm->disks[i], vm->record, i);
+	return 0;
+}
+
+static void on_record_failed(void *ctx, int err)
+{
+	(void)err; /* comes again from record_finish() */
+	vm_stop(ctx, EXIT_HYP_FAILED, "cannot write to the --record file");
+}
+
+int vm_start_reports(struct vm *vm)
+{
+	return vm->record ? record_start(vm->record, on_record_failed, vm) : 0;
+}
+
+static int finish_record(struct vm *vm, struct why *why)
+{
+	uint64_t nr;
+	int err;
+
+	if (!vm->record)
+		return 0;
+	err = record_finish(vm->record, &nr);
+	if (err)
+		return why_set(why, err, "cannot write to %s",
+			       vm->cfg->record_path);
+	if (!nr)
+		log_line(
+			"--record: the guest made no state operation through the slow path");
+	return 0;
+}
+
 int vm_open_reports(struct vm *vm, struct why *why)
 {
 	const struct config *cfg = vm->cfg;
@@ -95,6 +155,8 @@ int vm_open_reports(struct vm *vm, struct why *why)
 	err = open_output(&vm->stats_file, cfg->stats_path, why);
 	if (!err)
 		err = open_output(&vm->summary_file, cfg->summary_path, why);
+	if (!err)
+		err = open_record(vm, why);
 	if (!err && vm->stats_file && stats_csv_header(vm->stats_file))
 		err = why_set(why, -EIO, "cannot write to %s", cfg->stats_path);
 	if (err)
@@ -119,7 +181,11 @@ int vm_open_reports(struct vm *vm, struct why *why)
 int vm_finish_reports(struct vm *vm, struct why *why)
 {
 	struct stats s;
+	int err;
 
+	err = finish_record(vm, why);
+	if (err)
+		return err;
 	if (write_stats_line(vm))
 		return why_set(why, -EIO, "cannot write to %s",
 			       vm->cfg->stats_path);
@@ -143,6 +209,7 @@ void vm_close_reports(struct vm *vm)
 	close_handler(&vm->signals);
 	close_handler(&vm->timeout);
 	close_handler(&vm->stats_tick);
+	record_destroy(vm->record);
 	if (vm->stats_file)
 		fclose(vm->stats_file);
 	if (vm->summary_file)

@@ -36,9 +36,10 @@ void vm_stop(void *ctx, int code, const char *what)
 static int start_threads(struct vm *vm, struct why *why)
 {
 	unsigned int i;
-	int err = 0;
+	int err;
 
 	pthread_mutex_lock(&vm->gate);
+	err = vm_start_reports(vm);
 	for (i = 0; !err && i < vm->cfg->nr_disks; i++)
 		err = blk_start(vm->disks[i]);
 	for (i = 0; !err && i < vm->cfg->cpus; i++)

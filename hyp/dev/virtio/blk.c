@@ -220,6 +220,13 @@ err_destroy:
 	return err;
 }
 
+void blk_record_writes(struct blk *blk, struct record *record,
+		       unsigned int index)
+{
+	blk->record = record;
+	blk->index = index;
+}
+
 int blk_start(struct blk *blk)
 {
 	int err = -pthread_create(&blk->thread, NULL, blk_thread, blk);

@@ -17,6 +17,7 @@
 #include "hyp/util.h"
 
 struct blk; /* opaque */
+struct record;
 
 /** struct blk_stats - since blk_create() */
 struct blk_stats {
@@ -38,6 +39,15 @@ struct blk_stats {
  */
 int blk_create(struct blk **out, const char *path, bool read_only,
 	       struct mem *mem, const struct virtio_irq *irq, struct why *why);
+
+/**
+ * blk_record_writes() - tell a recorder of each write
+ * @blk:    not started
+ * @record: outlives @blk's thread
+ * @index:  of the disk
+ */
+void blk_record_writes(struct blk *blk, struct record *record,
+		       unsigned int index);
 
 /** blk_start() - start its thread. Return: 0 or a negative errno. */
 int blk_start(struct blk *blk);

@@ -43,6 +43,8 @@ struct blk {
 	bool read_only;
 	uint64_t capacity; /* sectors */
 	struct mem *mem;
+	struct record *record; /* NULL: nothing is recorded */
+	unsigned int index;    /* for the recorder */
 	struct virtio_mmio *transport;
 	int kick_fd;
 	struct io_uring ring;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hyp/dev/virtio/blk_priv.h"
+#include "hyp/record.h"
 
 static void count(uint64_t *counter, uint64_t n)
 {
@@ -117,6 +118,9 @@ static uint8_t start_rw(struct blk *b, struct blk_request *r, uint64_t sector)
 	r->left_bytes = (uint32_t)total;
 	r->in_bytes = r->is_read ? r->total_bytes : 0;
 	count(r->is_read ? &b->stats.reads : &b->stats.writes, 1);
+	if (r->is_write)
+		record_disk_write(b->record, b->index, sector,
+				  total >> SECTOR_SHIFT);
 	submit_rw(b, r);
 	return VIRTIO_BLK_S_OK;
 }

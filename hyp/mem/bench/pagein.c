@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page-in from a swap file that is in the page cache.  The bare side: pread()
+ * of a whole run and one UFFDIO_COPY.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "hyp/mem/access.h"
+#include "hyp/mem/bench/bench.h"
+#include "hyp/mem/uffd.h"
+
+#define FRAMES	  8192u /* every other run of them is used */
+#define MAX_BYTES (512u * MEM_PAGE_SIZE)
+
+static unsigned int line[NR_LENGTHS][2];
+static struct runs runs[NR_LENGTHS];
+static struct mem *mem;
+
+static uint64_t *word(uint64_t idx)
+{
+	return (uint64_t *)mem_hva(mem, idx);
+}
+
+/* In the order of addresses, as reclaim does: runs get slots in a row. */
+static void page_out(const struct runs *r)
+{
+	uint64_t idx[PAGEOUT_BATCH];
+	uint64_t run, i;
+	unsigned int nr = 0;
+
+	for (run = 0; run < FRAMES; run += 2 * r->len)
+		for (i = run; i < run + r->len; i++) {
+			/* Zeros would not be written. */
+			*word(i) = i + 1;
+			frame_lock(mem, i);
+			bench_must(__pageout_claim(mem, i), "cannot page out");
+			frame_unlock(mem, i);
+			idx[nr++] = i;
+			if (nr < PAGEOUT_BATCH)
+				continue;
+			if (pageout_batch(mem, idx, nr) != nr)
+				abort();
+			nr = 0;
+		}
+	if (nr && pageout_batch(mem, idx, nr) != nr)
+		abort();
+}
+
+static void check(const struct runs *r)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < r->nr; i++)
+		for (k = 0; k < r->len; k++)
+			if (*word(r->first[i] + k) != r->first[i] + k + 1)
+				abort();
+}
+
+static double hyp(const struct runs *r)
+{
+	uint64_t start, end, idx, stop;
+	unsigned int i;
+
+	start = cpu_ns();
+	for (i = 0; i < r->nr; i++) {
+		stop = r->first[i] + r->len;
+		for (idx = r->first[i]; idx < stop; idx++)
+			if (mem->frames[idx].content == FRAME_PRESERVED &&
+			    access_resident(mem, idx, stop, false,
+					    &mem->count.device_fills))
+				abort();
+	}
+	end = cpu_ns();
+	check(r);
+	return (double)(end - start) / r->nr / r->len;
+}
+
+/*
+ * From the same slots, which stay as they are; what comes in goes again.  Slots
+ * ascend with the frames.
+ */
+static double bare(const struct runs *r)
+{
+	const size_t bytes = (size_t)r->len * MEM_PAGE_SIZE;
+	static uint8_t buf[MAX_BYTES] __attribute__((aligned(MEM_PAGE_SIZE)));
+	uint64_t start, end;
+	unsigned int i;
+
+	start = cpu_ns();
+	for (i = 0; i < r->nr; i++) {
+		off_t off =
+			(off_t)mem->frames[r->first[i]].slot * MEM_PAGE_SIZE;
+
+		if (pread(mem->swap->fd, buf, bytes, off) != (ssize_t)bytes ||
+		    uffd_copy(mem->uffd, word(r->first[i]), buf, bytes))
+			abort();
+	}
+	end = cpu_ns();
+	check(r);
+	for (i = 0; i < r->nr; i++)
+		if (madvise(word(r->first[i]), bytes, MADV_DONTNEED))
+			abort();
+	return (double)(end - start) / r->nr / r->len;
+}
+
+void pagein_add(struct bench *b)
+{
+	unsigned int n;
+
+	mem = bench_mem((uint64_t)FRAMES * MEM_PAGE_SIZE, true);
+	for (n = 0; n < NR_LENGTHS; n++) {
+		runs_make(&runs[n], run_lengths[n], FRAMES);
+		line[n][0] = bench_add(b, "page-in", "pread+copy loop",
+				       run_names[n], "ns/page", b->nr);
+		line[n][1] = bench_add(b, "page-in", "hyp/mem", run_names[n],
+				       "ns/page", line[n][0]);
+	}
+}
+
+void pagein_round(struct bench *b, unsigned int round)
+{
+	unsigned int n;
+
+	for (n = 0; n < NR_LENGTHS; n++) {
+		const struct runs *r = &runs[n];
+
+		bench_resident(mem, r);
+		page_out(r);
+		b->line[line[n][0]].v[round] = bare(r);
+		b->line[line[n][1]].v[round] = hyp(r);
+	}
+}
