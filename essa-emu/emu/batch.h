@@ -34,7 +34,7 @@ static inline int batch_op_one(uint8_t *state, unsigned int op)
 /**
  * batch_op_word() - an operation on eight frames
  * @state: their bytes, aligned to 8
- * @op:	   ESSA_OP_SET_STABLE or ESSA_OP_SET_UNUSED
+ * @op:	   one that essa_next_word() knows
  *
  * Return: 0, or ESSA_WAIT: nothing has changed, one of them is busy.
  */
@@ -72,7 +72,7 @@ static inline int batch_cmpxchg16(uint64_t *p, uint64_t *old, const void *to)
 /**
  * batch_op_pair() - an operation on sixteen frames; needs cmpxchg16b
  * @state: their bytes, aligned to 16
- * @op:	   ESSA_OP_SET_STABLE or ESSA_OP_SET_UNUSED
+ * @op:	   one that essa_next_word() knows
  *
  * Return: 0, or ESSA_WAIT: nothing has changed, one of them is busy.
  */

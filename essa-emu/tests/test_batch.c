@@ -48,12 +48,17 @@ static void compare(const uint8_t *before, unsigned int width, unsigned int op)
 
 static void wide_operations_are_single_ones_side_by_side(void **s)
 {
+	static const unsigned int ops[] = { ESSA_OP_SET_STABLE,
+					    ESSA_OP_SET_UNUSED,
+					    ESSA_OP_SET_VOLATILE,
+					    ESSA_OP_SET_STABLE_IF_KEPT };
 	uint8_t before[WIDE];
 	uint64_t seed = 1;
-	unsigned int byte, op, i, n;
+	unsigned int byte, op, o, i, n;
 
 	(void)s;
-	for (op = ESSA_OP_SET_STABLE; op <= ESSA_OP_SET_UNUSED; op++) {
+	for (o = 0; o < 4; o++) {
+		op = ops[o];
 		for (byte = 0; byte < 256; byte++) {
 			memset(before, (int)byte, sizeof(before));
 			compare(before, 8, op);

@@ -518,19 +518,24 @@ static void operations_are_idempotent(void **s)
 /* Every byte in every lane, beside others; xorshift64 for these. */
 static void words_are_eight_bytes(void **state)
 {
-	static const unsigned int ops[] = { ESSA_OP_SET_STABLE,
-					    ESSA_OP_SET_UNUSED };
+	static const unsigned int ops[] = {
+		ESSA_OP_SET_STABLE,
+		ESSA_OP_SET_UNUSED,
+		ESSA_OP_SET_VOLATILE,
+		ESSA_OP_SET_STABLE_IF_KEPT,
+	};
+	unsigned int allowed = 0;
 	__u64 rng = 0x9e3779b97f4a7c15ull;
 	unsigned int o, byte, lane, i, waits = 0;
 
 	(void)state;
-	for (o = 0; o < 2 * 256 * 8; o++) {
-		const unsigned int op = ops[o & 1];
-		__u64 old, next, want = 0;
+	for (o = 0; o < 4 * 256 * 8; o++) {
+		const unsigned int op = ops[o & 3];
+		__u64 old, next, want = 0, discarded = 0;
 		int wait = 0, ret;
 
-		byte = o / 2 % 256;
-		lane = o / 512;
+		byte = o / 4 % 256;
+		lane = o / 1024;
 		rng ^= rng << 13;
 		rng ^= rng >> 7;
 		rng ^= rng << 17;
@@ -545,16 +550,21 @@ static void words_are_eight_bytes(void **state)
 				wait = 1;
 			else
 				want |= (__u64)(uint8_t)b << 8 * i;
+			if (essa_is_discarded((uint8_t)(old >> 8 * i)))
+				discarded |= 1ull << 8 * i;
 		}
+		assert_true(essa_discarded_lanes(old) == discarded);
 		ret = essa_next_word(old, op, &next);
 		assert_int_equal(ret, wait ? ESSA_WAIT : 0);
 		if (!wait)
 			assert_true(next == want);
 		waits += wait;
 	}
-	assert_in_range(waits, 300, 3500);
+	assert_in_range(waits, 600, 7000);
+	for (o = 0; o < 4; o++)
+		allowed |= 1u << ops[o];
 	for (o = 0; o < 16; o++)
-		if (o != ESSA_OP_SET_STABLE && o != ESSA_OP_SET_UNUSED)
+		if (!(allowed & 1u << o))
 			assert_int_equal(essa_next_word(0, o, &rng), ESSA_WAIT);
 }
 

@@ -56,6 +56,34 @@ void limit_kick(struct mem *mem)
 	pthread_mutex_unlock(&l->lock);
 }
 
+static bool wants_pressure(struct mem *mem, bool now)
+{
+	uint64_t limit = atomic_load(&mem->limit.limit);
+
+	if (mem->cfg.storm)
+		return true;
+	return limit != UINT64_MAX &&
+	       atomic_load(&mem->limit.charged) > limit - limit / (now ? 3 : 4);
+}
+
+void limit_note_pressure(struct mem *mem)
+{
+	struct limit *l = &mem->limit;
+	bool now = atomic_load(&l->pressure);
+
+	if (wants_pressure(mem, now) == now)
+		return;
+	/* Under the lock: what the guest is told last is what holds. */
+	pthread_mutex_lock(&l->lock);
+	now = atomic_load(&l->pressure);
+	if (wants_pressure(mem, now) != now) {
+		atomic_store(&l->pressure, !now);
+		if (mem->cfg.pressure)
+			mem->cfg.pressure(mem->cfg.ctx, !now);
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
 static void note_peak(struct limit *l, uint64_t now)
 {
 	uint64_t peak = atomic_load(&l->peak);
@@ -92,6 +120,7 @@ bool limit_try_charge(struct mem *mem, uint64_t nr)
 
 	if (!charge_below(l, nr, atomic_load(&l->limit)))
 		return false;
+	limit_note_pressure(mem);
 	if (is_high(l))
 		limit_kick(mem);
 	return true;
@@ -104,7 +133,10 @@ bool limit_try_spare(struct mem *mem, uint64_t nr, bool wide)
 
 	if (limit != UINT64_MAX)
 		bound = minus(limit, gap_of(limit) * (wide ? 4 : 1));
-	return charge_below(&mem->limit, nr, bound);
+	if (!charge_below(&mem->limit, nr, bound))
+		return false;
+	limit_note_pressure(mem);
+	return true;
 }
 
 int limit_charge(struct mem *mem, uint64_t nr)
@@ -140,6 +172,7 @@ int limit_charge(struct mem *mem, uint64_t nr)
 	}
 	atomic_fetch_sub(&l->waiters, 1);
 	pthread_mutex_unlock(&l->lock);
+	limit_note_pressure(mem);
 	return err;
 }
 
@@ -157,6 +190,7 @@ void limit_uncharge(struct mem *mem, uint64_t nr)
 	if (!nr)
 		return;
 	atomic_fetch_sub(&l->charged, nr);
+	limit_note_pressure(mem);
 	if (atomic_load(&l->waiters))
 		wake_waiters(l);
 }
@@ -185,6 +219,7 @@ void limit_unpinned(struct mem *mem)
 void limit_set(struct mem *mem, uint64_t nr)
 {
 	atomic_store(&mem->limit.limit, nr);
+	limit_note_pressure(mem);
 	wake_waiters(&mem->limit);
 	limit_kick(mem);
 }

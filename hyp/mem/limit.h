@@ -28,7 +28,8 @@ struct limit {
 	_Atomic uint64_t charged;
 	_Atomic uint64_t peak;
 	_Atomic unsigned int waiters;
-	_Atomic bool kicked;  /* reclaim has been or is being woken */
+	_Atomic bool kicked;   /* reclaim has been or is being woken */
+	_Atomic bool pressure; /* what mem_config.pressure was told; under lock */
 	pthread_mutex_t lock; /* guards idle_rounds; sleeping */
 	pthread_cond_t room;  /* something was uncharged */
 	pthread_cond_t work;  /* reclaim is wanted */
@@ -36,6 +37,14 @@ struct limit {
 };
 
 void limit_init(struct limit *l);
+
+/**
+ * limit_note_pressure() - tell the guest whether reclaim may be near
+ *
+ * From three quarters of the limit on, and until below two thirds.
+ * Context: takes @mem's limit.lock.
+ */
+void limit_note_pressure(struct mem *mem);
 void limit_fini(struct limit *l);
 
 /**

@@ -28,7 +28,7 @@ void mem_fatal(struct mem *mem, int err, const char *what)
 	if (atomic_exchange(&mem->failed, true))
 		return;
 	if (mem->cfg.fatal)
-		mem->cfg.fatal(mem->cfg.fatal_ctx, err, what);
+		mem->cfg.fatal(mem->cfg.ctx, err, what);
 	/* Charges that wait for room will not get it. */
 	limit_idle_round(mem);
 }

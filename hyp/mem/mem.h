@@ -30,7 +30,10 @@ struct mem; /* opaque */
  *		  run without losing data (swap full, I/O error); @err is a
  *		  negative errno, @what one line that says what to do.  Must
  *		  not block; the VM is expected to stop.
- * @fatal_ctx:    first argument of @fatal
+ * @pressure:     called from any thread when it begins (@on) or ends that
+ *		  reclaim may discard soon; locks of mem are held: must not
+ *		  call back.  May be NULL.
+ * @ctx:          first argument of both
  */
 struct mem_config {
 	uint64_t size_bytes;
@@ -40,7 +43,8 @@ struct mem_config {
 	bool hinting;
 	bool storm;
 	void (*fatal)(void *ctx, int err, const char *what);
-	void *fatal_ctx;
+	void (*pressure)(void *ctx, bool on);
+	void *ctx;
 };
 
 /** struct mem_region - guest-physical range of RAM and where hyp sees it */

@@ -303,7 +303,7 @@ int sim_guest_create(struct sim_guest **out, const struct sim_guest_config *cfg,
 		.hinting = cfg->hints,
 		.storm = cfg->storm,
 		.fatal = on_fatal,
-		.fatal_ctx = g,
+		.ctx = g,
 	};
 	const struct mem_region *regions;
 	const char *text = NULL;

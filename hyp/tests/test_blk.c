@@ -86,7 +86,7 @@ static int setup(void **state)
 		.swap_dir = d->dir,
 		.swap_bytes = RAM_BYTES,
 		.fatal = on_fatal,
-		.fatal_ctx = d,
+		.ctx = d,
 	};
 	const char *text = NULL;
 	struct why why = { "" };

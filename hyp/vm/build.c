@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <essa/abi.h>
+
 #include "hyp/kvm/boot.h"
 #include "hyp/kvm/cpuid.h"
 #include "hyp/kvm/layout.h"
@@ -23,6 +25,39 @@ static void on_mem_fatal(void *ctx, int err, const char *what)
 	vm_stop(ctx, EXIT_HYP_FAILED, line);
 }
 
+/* The guest may read it at any time, and writes over it at worst. */
+static void on_pressure(void *ctx, bool on)
+{
+	struct vm *vm = ctx;
+	unsigned int i;
+
+	for (i = 0; vm->info && i < vm->cfg->cpus; i++) {
+		struct essa_vcpu_info *info =
+			(void *)((char *)vm->info +
+				 (size_t)i * LAYOUT_INFO_STRIDE);
+
+		__atomic_store_n(&info->pressure,
+				 on ? ESSA_PRESSURE_SOME : ESSA_PRESSURE_NONE,
+				 __ATOMIC_RELAXED);
+	}
+}
+
+/* Before there is anybody who would want to write to it. */
+static int create_info(struct vm *vm, struct why *why)
+{
+	if (!vm->cfg->hints)
+		return 0;
+	vm->info_bytes = ((size_t)vm->cfg->cpus * LAYOUT_INFO_STRIDE +
+			  MEM_PAGE_SIZE - 1) &
+			 ~(size_t)(MEM_PAGE_SIZE - 1);
+	vm->info = mmap(NULL, vm->info_bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (vm->info != MAP_FAILED)
+		return 0;
+	vm->info = NULL;
+	return why_set(why, -errno, "cannot allocate information areas");
+}
+
 static int create_mem(struct vm *vm, struct why *why)
 {
 	const struct config *cfg = vm->cfg;
@@ -34,7 +69,8 @@ static int create_mem(struct vm *vm, struct why *why)
 		.hinting = cfg->hints,
 		.storm = cfg->storm,
 		.fatal = on_mem_fatal,
-		.fatal_ctx = vm,
+		.pressure = on_pressure,
+		.ctx = vm,
 	};
 	const char *text = NULL;
 	int err;
@@ -64,16 +100,6 @@ static int map_mem(struct vm *vm, struct cpuid_hints *hints, struct why *why)
 	if (err || !vm->cfg->hints)
 		goto out;
 	table = mem_table(vm->mem, &table_bytes, &hints->nr_frames);
-	vm->info_bytes = ((size_t)vm->cfg->cpus * LAYOUT_INFO_STRIDE +
-			  MEM_PAGE_SIZE - 1) &
-			 ~(size_t)(MEM_PAGE_SIZE - 1);
-	vm->info = mmap(NULL, vm->info_bytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (vm->info == MAP_FAILED) {
-		vm->info = NULL;
-		err = -errno;
-		goto out;
-	}
 	hints->offered = true;
 	hints->test_hooks = vm->cfg->test_hooks;
 	hints->table_gpa = LAYOUT_ESSA_TABLE;
@@ -248,7 +274,9 @@ int vm_build(struct vm *vm, struct why *why)
 	struct cpuid_hints hints = { 0 };
 	int err;
 
-	err = create_mem(vm, why);
+	err = create_info(vm, why);
+	if (!err)
+		err = create_mem(vm, why);
 	if (!err)
 		err = map_mem(vm, &hints, why);
 	if (!err)

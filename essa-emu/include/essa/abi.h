@@ -76,6 +76,7 @@
 #define ESSA_FEAT_UNUSED	0x00000001u	/* Unused and Stable */
 #define ESSA_FEAT_VOLATILE	0x00000002u	/* Volatile and discard faults */
 #define ESSA_FEAT_POTENTIAL	0x00000004u	/* Potentially Volatile, ARM */
+#define ESSA_FEAT_PRESSURE	0x00000008u	/* pressure in the areas */
 #define ESSA_FEAT_TEST		0x80000000u	/* ESSA_CMD_TEST_*: tests only */
 
 /*
@@ -108,6 +109,9 @@
 
 #define ESSA_LATCH_DISCARD	1
 
+#define ESSA_PRESSURE_NONE	0	/* the host would discard nothing */
+#define ESSA_PRESSURE_SOME	1	/* it may, at any time */
+
 #ifndef __ASSEMBLY__
 #include <linux/types.h>
 
@@ -119,12 +123,16 @@
  *	    The host overwrites an area whose latch is still set.
  * @access: 0: not known; else 1 read, 2 write, 3 fetch
  * @gpa:    guest physical address, at least page-exact
+ * @pressure: ESSA_PRESSURE_*, with ESSA_FEAT_PRESSURE; a hint, the same in all
+ *	    areas, and valid at all times
  */
 struct essa_vcpu_info {
 	__u32 latch;
 	__u32 access;
 	__u64 gpa;
-	__u64 reserved[6];
+	__u32 pressure;
+	__u32 reserved0;
+	__u64 reserved[5];
 };
 #endif /* __ASSEMBLY__ */
 

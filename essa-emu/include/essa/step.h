@@ -84,24 +84,60 @@ static inline int essa_next(__u8 old, unsigned int op)
 /* A value in each of eight bytes. */
 #define ESSA_LANES(value)	((value) * 0x0101010101010101ull)
 
+/* 1 in each byte whose frame has no content. */
+static inline __u64 __essa_zero_lanes(__u64 states)
+{
+	return (states >> 4) & ~(states >> 3) & ESSA_LANES(1);
+}
+
+/**
+ * essa_discarded_lanes() - essa_is_discarded() for eight bytes at once
+ * @states: eight state bytes
+ *
+ * Return: 1 in each byte whose frame is discarded.
+ */
+static inline __u64 essa_discarded_lanes(__u64 states)
+{
+	return (states >> 1) & __essa_zero_lanes(states);
+}
+
 /**
  * essa_next_word() - essa_next() for eight bytes at once
  * @old:  eight state bytes
- * @op:   ESSA_OP_SET_STABLE or ESSA_OP_SET_UNUSED
+ * @op:   ESSA_OP_SET_STABLE, _SET_UNUSED, _SET_VOLATILE, _SET_STABLE_IF_KEPT
  * @next: set to the bytes after
  *
- * For the allocator: what it frees and hands out comes in powers of two.
+ * For the allocator, whose blocks come in powers of two, and for large folios.
  *
  * Return: 0; or ESSA_WAIT if one of them has to wait, or @op is another: go
  * through them one by one.
  */
 static inline int essa_next_word(__u64 old, unsigned int op, __u64 *next)
 {
-	*next = old & ~ESSA_LANES(ESSA_USAGE_MASK | ESSA_PENDING);
-	if (op == ESSA_OP_SET_UNUSED)
-		*next |= ESSA_LANES(ESSA_UNUSED);
-	else if (op != ESSA_OP_SET_STABLE || (old & ESSA_LANES(ESSA_BUSY)))
+	__u64 usage = 0, same = 0;
+
+	switch (op) {
+	case ESSA_OP_SET_UNUSED:
+		usage = ESSA_LANES(ESSA_UNUSED);
+		break;
+	case ESSA_OP_SET_VOLATILE:
+		usage = ESSA_LANES(ESSA_VOLATILE);
+		same = __essa_zero_lanes(old) * 0xff;
+		break;
+	case ESSA_OP_SET_STABLE_IF_KEPT:
+		same = essa_discarded_lanes(old) * 0xff;
+		if (old & ~same & ESSA_LANES(ESSA_BUSY))
+			return ESSA_WAIT;
+		break;
+	case ESSA_OP_SET_STABLE:
+		if (old & ESSA_LANES(ESSA_BUSY))
+			return ESSA_WAIT;
+		break;
+	default:
 		return ESSA_WAIT;
+	}
+	usage |= old & ~ESSA_LANES(ESSA_USAGE_MASK | ESSA_PENDING);
+	*next = (old & same) | (usage & ~same);
 	return 0;
 }
 

@@ -91,6 +91,50 @@ static void unused_goes_first_then_longest_volatile_then_stable(void **s)
 	vm_end(&vm);
 }
 
+struct told {
+	struct vm vm; /* first: a test VM's ctx is itself */
+	_Atomic int now, changes;
+};
+
+static void on_pressure(void *ctx, bool on)
+{
+	struct told *told = ctx;
+
+	atomic_store(&told->now, on);
+	atomic_fetch_add(&told->changes, 1);
+}
+
+static void pressure_comes_before_the_limit(void **s)
+{
+	struct told told = { .now = -1 };
+	struct vm *vm = &told.vm;
+	uint64_t i;
+
+	(void)s;
+	vm_start(vm, CFG(.hinting = true, .pressure = on_pressure));
+	for (i = 0; i < FRAMES / 2; i++)
+		put(vm, i, i + 1);
+	assert_int_equal(atomic_load(&told.changes), 0);
+	/* 1024 frames are below three quarters of 1600 and above those of 1300. */
+	assert_int_equal(mem_set_limit(vm->mem, 1600 * MEM_PAGE_SIZE), 0);
+	assert_int_equal(atomic_load(&told.changes), 0);
+	assert_int_equal(mem_set_limit(vm->mem, 1300 * MEM_PAGE_SIZE), 0);
+	assert_int_equal(atomic_load(&told.now), 1);
+	assert_int_equal(stats(vm).swapped_out, 0);
+	/* Not until below two thirds, which 1024 are of 1537 and more. */
+	assert_int_equal(mem_set_limit(vm->mem, 1500 * MEM_PAGE_SIZE), 0);
+	assert_int_equal(atomic_load(&told.changes), 1);
+	assert_int_equal(mem_set_limit(vm->mem, 0), 0);
+	assert_int_equal(atomic_load(&told.now), 0);
+	/* By filling, too. */
+	assert_int_equal(mem_set_limit(vm->mem, 1600 * MEM_PAGE_SIZE), 0);
+	assert_int_equal(atomic_load(&told.changes), 2);
+	for (; i < FRAMES * 5 / 8; i++)
+		put(vm, i, i + 1);
+	assert_int_equal(atomic_load(&told.now), 1);
+	vm_end(vm);
+}
+
 static void storm_takes_volatile_frames_without_a_limit(void **s)
 {
 	struct vm vm;
@@ -356,6 +400,7 @@ int main(void)
 		cmocka_unit_test(lowered_limit_is_reached_and_nothing_lost),
 		cmocka_unit_test(
 			unused_goes_first_then_longest_volatile_then_stable),
+		cmocka_unit_test(pressure_comes_before_the_limit),
 		cmocka_unit_test(storm_takes_volatile_frames_without_a_limit),
 		cmocka_unit_test(full_swap_file_ends_the_vm_with_one_line),
 		cmocka_unit_test(limit_without_swap_ends_the_vm_with_one_line),

@@ -321,7 +321,7 @@ static struct stress *stress_start(bool storm, uint64_t limit)
 		.hinting = true,
 		.storm = storm,
 		.fatal = on_fatal,
-		.fatal_ctx = st,
+		.ctx = st,
 	};
 	const struct mem_region *r;
 	const char *why = "?";

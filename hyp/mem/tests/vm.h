@@ -49,7 +49,7 @@ static inline void vm_start(struct vm *vm, struct mem_config cfg)
 		cfg.swap_dir = swap_dir();
 	}
 	cfg.fatal = on_fatal;
-	cfg.fatal_ctx = vm;
+	cfg.ctx = vm;
 	err = mem_create(&vm->mem, &cfg, &why);
 	if (err)
 		fail_msg("mem_create: %s (%s)", why, strerror(-err));
