@@ -172,7 +172,8 @@ check-all: all style $(tests) $(sim-broken) $(guests) $(selftest-y:%.c=$(O)/%) $
 	$(Q)$(MAKE) O=$(O)/late CFLAGS=-DHYP_BREAK_LATE_RELEASE all
 	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(call tests-in,$(tsan-dir)) \
 	  $(selftests)
-bench-essa: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operations, scans, releases and page-ins cost here
+bench-essa: bench-native bench-guest ## what page states cost, here and in a guest: tables and pictures
+bench-native: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operations, scans, releases and page-ins cost here
 	@mkdir -p $(O)/bench
 	$(Q)$< --data $(O)/bench/essa.tsv
 	$(Q)$(B)/hyp/mem/bench/bench --data $(O)/bench/essa.tsv --append
@@ -209,6 +210,6 @@ help: ## this text
 	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all all-tests analyze asan bench-essa bench-guest check check-all clean compdb disk format \
+.PHONY: all all-tests analyze asan bench-essa bench-guest bench-native check check-all clean compdb disk format \
 	help lab lab-shell layers record-traces run run-demo setup sim spec style traces tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))
