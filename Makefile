@@ -126,9 +126,14 @@ setup: ## install the Debian packages that are missing
 check: setup ## everything: unit tests, sanitizers, style, selftests in the lab
 	$(Q)$(MAKE) check-all
 check-all: all style $(tests) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
-		$(kernel)/bzImage $(O)/disk.img
+		$(kernel)/bzImage $(kselftest-initrd) $(O)/disk.img
 	$(Q)$(MAKE) SAN=address,undefined all-tests
 	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(selftests)
+# KERNEL= another image, FS=xfs, KSELFTESTS=NAME,NAME..., KSELFTEST_MEM=
+kselftest: all $(lab)/ready $(kselftest-initrd) $(if $(KERNEL),,$(kernel)/bzImage-wide) ## the kernel's own tests of page hinting, all of them (KERNEL=, FS=)
+	$(Q)KERNEL=$(or $(KERNEL),$(kernel)/bzImage-wide) KSELFTESTS=$(or $(KSELFTESTS),all) \
+	  $(if $(FS),FS=$(FS)) O=$(O) selftests/run.sh --logs $(O)/logs/kselftest \
+	  selftests/test_kselftest.sh
 bench-essa: $(B)/essa-emu/bench/bench ## what operations, batches and scans of states cost here
 	@mkdir -p $(O)/bench
 	$(Q)$< --data $(O)/bench/essa.tsv
@@ -161,6 +166,6 @@ help: ## this text
 	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all all-tests analyze asan bench-essa check check-all clean compdb disk format help lab lab-shell \
+.PHONY: all all-tests analyze asan bench-essa check check-all clean compdb disk format help kselftest lab lab-shell \
 	layers run run-demo setup spec style tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))
