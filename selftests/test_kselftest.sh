@@ -3,7 +3,7 @@
 # TIMEOUT: 7200
 # The kernel's own tests of page hinting (mm/page_states of its selftests) in a
 # guest, while hyp discards every volatile page it sees.  From the environment:
-# KSELFTESTS=all or NAME,NAME...; FS=ext4|xfs; KERNEL; KSELFTEST_MEM.
+# KSELFTESTS=all or NAME,NAME...; FS=ext4|xfs; KERNEL; KSELFTEST_MEM, _CMDLINE.
 . "$(dirname "$0")/vm.sh"
 tests=${KSELFTESTS:-read,lock} fs=${FS:-ext4} mem=${KSELFTEST_MEM:-512M}
 secs=${KSELFTEST_SECS:-3000}
@@ -27,7 +27,7 @@ truncate -s 400M "$work/disk.img"
 
 lab --timeout $((secs + 120)) "$HYP" run --kernel "$KERNEL" --initrd "$INITRD" \
 	--disk "$work/disk.img" --mem "$mem" --cpus 2 --storm \
-	--cmdline "loglevel=5 test=kselftest fs=$fs progs=$tests" \
+	--cmdline "loglevel=5 test=kselftest fs=$fs progs=$tests ${KSELFTEST_CMDLINE:-}" \
 	--summary "$work/summary" --timeout "$secs" >"$work/out" 2>"$work/err"
 code=$?
 cp "$work/out" "$O/kselftest.console" 2>/dev/null || :
