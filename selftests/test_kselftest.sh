@@ -3,7 +3,8 @@
 # TIMEOUT: 7200
 # The kernel's own tests of page hinting (mm/page_states of its selftests) in a
 # guest, while hyp discards every volatile page it sees.  From the environment:
-# KSELFTESTS=all or NAME,NAME...; FS=ext4|xfs; KERNEL; KSELFTEST_MEM, _CMDLINE.
+# KSELFTESTS=all or NAME,NAME...; FS=ext4|xfs; KERNEL; KSELFTEST_MEM, _CMDLINE,
+# _MKFS (options of mkfs).
 . "$(dirname "$0")/vm.sh"
 tests=${KSELFTESTS:-read,lock} fs=${FS:-ext4} mem=${KSELFTEST_MEM:-512M}
 secs=${KSELFTEST_SECS:-3000}
@@ -18,8 +19,12 @@ if ! command -v "$mkfs" >/dev/null; then
 	skip "the kernel's tests on $fs" "$mkfs is missing"
 	finish
 fi
+# mkfs.ext4 would give so small a disk blocks of 1 KiB
+blocks=
+[ "$fs" != ext4 ] || blocks='-b 4096'
 truncate -s 400M "$work/disk.img"
-"$mkfs" -q "$work/disk.img" >"$work/mkfs" 2>&1 || {
+# shellcheck disable=SC2086 # words
+"$mkfs" -q ${KSELFTEST_MKFS:-$blocks} "$work/disk.img" >"$work/mkfs" 2>&1 || {
 	not_ok "$mkfs makes a disk"
 	diag_file "$work/mkfs"
 	finish
