@@ -106,7 +106,9 @@ lab-shell: $(lab)/ready ## a shell where KVM is: here, or in the lab
 tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y))
 tests := $(call tests-in,$(B))
 asan-dir := $(O)-address+undefined
-selftests := $(wildcard selftests/test_*.sh) $(selftest-y:%.c=$(O)/%)
+# needs a kernel of its own: check-sim
+sim-test := selftests/test_sim.sh
+selftests := $(filter-out $(sim-test),$(wildcard selftests/test_*.sh)) $(selftest-y:%.c=$(O)/%)
 run-tests = O=$(O) selftests/run.sh --logs $(O)/logs
 
 all-tests: $(tests)
@@ -129,6 +131,8 @@ check-all: all style $(tests) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
 		$(kernel)/bzImage $(O)/disk.img
 	$(Q)$(MAKE) SAN=address,undefined all-tests
 	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(selftests)
+check-sim: $(guests) $(kernel)/bzImage-sim $(O)/disk.img ## the kernel that plays its own hypervisor, in plain QEMU: no lab, no KVM
+	$(Q)O=$(O) selftests/run.sh --logs $(O)/logs/sim $(sim-test)
 bench-essa: $(B)/essa-emu/bench/bench ## what operations, batches and scans of states cost here
 	@mkdir -p $(O)/bench
 	$(Q)$< --data $(O)/bench/essa.tsv
@@ -161,6 +165,6 @@ help: ## this text
 	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all all-tests analyze asan bench-essa check check-all clean compdb disk format help lab lab-shell \
+.PHONY: all all-tests analyze asan bench-essa check check-all check-sim clean compdb disk format help lab lab-shell \
 	layers run run-demo setup spec style tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))
