@@ -146,7 +146,9 @@ tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y) $(tr
 tests := $(call tests-in,$(B))
 asan-dir := $(O)-address+undefined
 tsan-dir := $(O)-thread
-selftests := $(wildcard selftests/test_*.sh) $(selftest-y:%.c=$(O)/%)
+# needs a kernel of its own: check-sim
+sim-test := selftests/test_simkernel.sh
+selftests := $(filter-out $(sim-test),$(wildcard selftests/test_*.sh)) $(selftest-y:%.c=$(O)/%)
 run-tests = O=$(O) selftests/run.sh --logs $(O)/logs
 
 all-tests: $(tests)
@@ -166,12 +168,19 @@ setup: ## install the Debian packages that are missing
 check: setup ## everything: unit tests, sanitizers, style, selftests in the lab
 	$(Q)$(MAKE) check-all
 check-all: all style $(tests) $(sim-broken) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
-		$(kernel)/bzImage $(O)/disk.img
+		$(kernel)/bzImage $(kselftest-initrd) $(O)/disk.img
 	$(Q)$(MAKE) SAN=address,undefined all-tests
 	$(Q)$(MAKE) SAN=thread all-tests
 	$(Q)$(MAKE) O=$(O)/late CFLAGS=-DHYP_BREAK_LATE_RELEASE all
 	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(call tests-in,$(tsan-dir)) \
 	  $(selftests)
+# KERNEL= another image, FS=xfs, KSELFTESTS=NAME,NAME..., KSELFTEST_MEM=
+kselftest: all $(lab)/ready $(kselftest-initrd) $(if $(KERNEL),,$(kernel)/bzImage-wide) ## the kernel's own tests of page hinting, all of them (KERNEL=, FS=)
+	$(Q)KERNEL=$(or $(KERNEL),$(kernel)/bzImage-wide) KSELFTESTS=$(or $(KSELFTESTS),all) \
+	  $(if $(FS),FS=$(FS)) O=$(O) selftests/run.sh --logs $(O)/logs/kselftest \
+	  selftests/test_kselftest.sh
+check-sim: $(guests) $(kernel)/bzImage-sim $(O)/disk.img ## the kernel that plays its own hypervisor, in plain QEMU: no lab, no KVM
+	$(Q)O=$(O) selftests/run.sh --logs $(O)/logs/sim $(sim-test)
 bench-essa: bench-native bench-guest ## what page states cost, here and in a guest: tables and pictures
 bench-native: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operations, scans, releases and page-ins cost here
 	@mkdir -p $(O)/bench
@@ -210,6 +219,6 @@ help: ## this text
 	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all all-tests analyze asan bench-essa bench-guest bench-native check check-all clean compdb disk format \
-	help lab lab-shell layers record-traces run run-demo setup sim spec style traces tsan unit
+.PHONY: all all-tests analyze asan bench-essa bench-guest bench-native check check-all check-sim clean compdb disk \
+	format help kselftest lab lab-shell layers record-traces run run-demo setup sim spec style traces tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))

@@ -4,23 +4,12 @@
 # The patched kernel where the interface is not: plain QEMU, without KVM.
 . "$(dirname "$0")/vm.sh"
 need "$KERNEL" "$INITRD" "$DISK"
-QEMU=${QEMU:-qemu-system-x86_64}
 command -v "$QEMU" >/dev/null || need "$QEMU"
 
 copy_disk "$work/disk.img"
-timeout -k 5 "${NOIFACE_TIMEOUT:-240}" "$QEMU" \
-	-M microvm,acpi=off,pit=on,pic=on,rtc=on,isa-serial=on,auto-kernel-cmdline=on \
-	-accel tcg,thread=multi -cpu max -smp 2 -m 256 -nodefaults -no-user-config \
-	-nographic -no-reboot -serial stdio -nic none \
-	-device isa-debug-exit,iobase=0xf4,iosize=1 \
-	-kernel "$KERNEL" -initrd "$INITRD" \
-	-append "console=ttyS0 quiet panic=-1 test=workload passes=1" \
-	-drive "if=none,id=disk,format=raw,file=$work/disk.img" \
-	-device virtio-blk-device,drive=disk \
-	</dev/null >"$work/out" 2>"$work/err"
+plain_qemu "${NOIFACE_TIMEOUT:-240}" "$KERNEL" "quiet test=workload passes=1"
 code=$?
 
-# isa-debug-exit makes 2 * 0 + 1 of the guest's 0.
 expect "the guest ends well" [ "$code" = 1 ] || {
 	diag "exit code of QEMU: $code"
 	diag_file "$work/err"

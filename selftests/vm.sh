@@ -17,6 +17,7 @@ INITRD=${INITRD:-$O/initrd.cpio.gz}
 DISK=${DISK:-$O/disk.img}
 GUESTS=${GUESTS:-$O/guest-tests}
 LABRUN=${LABRUN:-$top/tools/lab/run}
+QEMU=${QEMU:-qemu-system-x86_64}
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/selftest.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -102,6 +103,21 @@ need() {
 lab() {
 	# shellcheck disable=SC2086 # LABRUN may have arguments
 	$LABRUN "$@" </dev/null
+}
+
+# plain_qemu SECONDS KERNEL WORDS: boots it without KVM, with $work/disk.img, to
+# $work/out and $work/err.  isa-debug-exit makes 1 of the guest's 0.
+plain_qemu() {
+	timeout -k 5 "$1" "$QEMU" \
+		-M microvm,acpi=off,pit=on,pic=on,rtc=on,isa-serial=on,auto-kernel-cmdline=on \
+		-accel tcg,thread=multi -cpu max -smp 2 -m 256 -nodefaults -no-user-config \
+		-nographic -no-reboot -serial stdio -nic none \
+		-device isa-debug-exit,iobase=0xf4,iosize=1 \
+		-kernel "$2" -initrd "$INITRD" \
+		-append "console=ttyS0 panic=-1 $3" \
+		-drive "if=none,id=disk,format=raw,file=$work/disk.img" \
+		-device virtio-blk-device,drive=disk \
+		</dev/null >"$work/out" 2>"$work/err"
 }
 
 # value FILE KEY: of a "key value" file such as hyp's --summary

@@ -1,0 +1,66 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# TIMEOUT: 7200
+# The kernel's own tests of page hinting (mm/page_states of its selftests) in a
+# guest, while hyp discards every volatile page it sees.  From the environment:
+# KSELFTESTS=all or NAME,NAME...; FS=ext4|xfs; KERNEL; KSELFTEST_MEM, _CMDLINE,
+# _MKFS (options of mkfs).
+. "$(dirname "$0")/vm.sh"
+tests=${KSELFTESTS:-read,lock} fs=${FS:-ext4} mem=${KSELFTEST_MEM:-512M}
+secs=${KSELFTEST_SECS:-3000}
+INITRD=${KSELFTEST_INITRD:-$O/kselftest.cpio.gz}
+need "$HYP" "$KERNEL" "$INITRD"
+export LAB_CPUS="${LAB_CPUS:-2}"
+[ "$tests" != all ] || tests=
+
+PATH=$PATH:/sbin:/usr/sbin
+mkfs=mkfs.$fs
+if ! command -v "$mkfs" >/dev/null; then
+	skip "the kernel's tests on $fs" "$mkfs is missing"
+	finish
+fi
+# mkfs.ext4 would give so small a disk blocks of 1 KiB
+blocks=
+[ "$fs" != ext4 ] || blocks='-b 4096'
+truncate -s 400M "$work/disk.img"
+# shellcheck disable=SC2086 # words
+"$mkfs" -q ${KSELFTEST_MKFS:-$blocks} "$work/disk.img" >"$work/mkfs" 2>&1 || {
+	not_ok "$mkfs makes a disk"
+	diag_file "$work/mkfs"
+	finish
+}
+
+lab --timeout $((secs + 120)) "$HYP" run --kernel "$KERNEL" --initrd "$INITRD" \
+	--disk "$work/disk.img" --mem "$mem" --cpus 2 --storm \
+	--cmdline "loglevel=5 test=kselftest fs=$fs progs=$tests ${KSELFTEST_CMDLINE:-}" \
+	--summary "$work/summary" --timeout "$secs" >"$work/out" 2>"$work/err"
+code=$?
+cp "$work/out" "$O/kselftest.console" 2>/dev/null || :
+
+expect "the guest ends well" [ "$code" = 0 ] || {
+	diag "exit code $code"
+	diag_file "$work/err"
+	diag_file "$work/out" 40
+}
+tr -d '\r' <"$work/out" >"$work/console"
+sed -n 's/^=== kselftest //p' "$work/console" >"$work/progs"
+while read -r prog; do
+	sed -n "/^=== kselftest $prog\$/,/^=== end of $prog: /p" "$work/console" |
+		grep -vE '^# +(RUN|OK|SKIP) |^# Starting' >"$work/one"
+	if ! retap "$prog" "$work/one"; then
+		not_ok "$prog: prints as many results as it planned"
+		diag_file "$work/one"
+	fi
+done <"$work/progs"
+expect "programs were run" [ -s "$work/progs" ]
+for prog in $(echo "$tests" | tr , ' '); do
+	expect "$prog was run" grep -qx "$prog" "$work/progs"
+done
+expect "volatile pages were discarded" \
+	[ "$(value "$work/summary" mem_discarded_volatile)" -gt 1000 ]
+reports='BUG:|WARNING:|KASAN|KCSAN|possible deadlock|INFO: |Oops|Call Trace|[A-Z0-9]+-fs.*(error|warning)|XFS.*(ERROR|orruption)'
+if ! expect "the kernel did not complain" sh -c '! grep -qE "$1" "$2"' - "$reports" "$work/console"; then
+	grep -E -A30 "$reports" "$work/console" | head -n 120 >"$work/reports"
+	diag_file "$work/reports" 120
+fi
+finish

@@ -1,0 +1,56 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# TIMEOUT: 1200
+# The kernel that plays its own hypervisor (page_states=sim) under plain QEMU:
+# its KUnit tests, and the workload while pages are discarded under it.
+. "$(dirname "$0")/vm.sh"
+KERNEL=${SIM_KERNEL:-$O/kernel/bzImage-sim}
+need "$KERNEL" "$INITRD" "$DISK"
+command -v "$QEMU" >/dev/null || need "$QEMU"
+limit=${SIM_TIMEOUT:-500}
+
+# counter NAME: of the guest, at the end of the workload
+counter() {
+	tr -d '\r' <"$work/out" | awk -v key="$1" '$1 == key { v = $2 } END { print v + 0 }'
+}
+
+# boot NAME WORDS: what every run of the workload has to show
+boot() {
+	copy_disk "$work/disk.img"
+	plain_qemu "$limit" "$KERNEL" \
+		"printk.time=0 page_states=sim sim=20,25 test=workload passes=1 $2"
+	code=$?
+	expect "$1: the guest ends well" [ "$code" = 1 ] || {
+		diag "exit code of QEMU: $code"
+		diag_file "$work/err"
+		diag_file "$work/out" 60
+	}
+	expect "$1: files were verified" [ "$(totals "$work/out" bytes_verified)" -gt 0 ]
+	expect "$1: without a wrong byte" [ "$(totals "$work/out" mismatches)" = 0 ]
+	expect "$1: folios were discarded" [ "$(counter pgstate_discard)" -gt 0 ]
+	expect "$1: free pages were" [ "$(counter pgstate_zero)" -gt 0 ]
+	expect "$1: users of the content met discarded folios" \
+		[ "$(counter pgstate_stable_fail)" -gt 0 ]
+	expect "$1: the kernel did not complain" sh -c '! grep -qE "$1" "$2"' - \
+		'BUG|WARNING|Oops|Call Trace|EXT4-fs.*error' "$work/out" || {
+		grep -nE -A40 'BUG|WARNING|Oops' "$work/out" | head -n 80 >"$work/complaint"
+		diag_file "$work/complaint" 80
+	}
+	diag "$1: $(totals "$work/out" bytes_verified) bytes verified," \
+		"discarded $(counter pgstate_discard)," \
+		"met $(counter pgstate_stable_fail), volatile $(counter pgstate_volatile)," \
+		"zeros $(counter pgstate_zero), waited $(counter pgstate_wait)"
+}
+
+boot "simulation" ""
+# KUnit runs at boot, before init.
+tr -d '\r' <"$work/out" | sed -n '/# Subtest: page_states/,/^[a-z ]*ok [0-9]* page_states/p' |
+	sed -n 's/^ *\(1\.\..*\)/\1/p; s/^    \(ok\|not ok\) \([0-9]*\) /\1 \2 - /p; s/^    *\(# .*\)/\1/p' \
+		>"$work/kunit"
+expect "KUnit: all cases ran" retap "KUnit" "$work/kunit"
+expect "KUnit: none was skipped" sh -c '! grep -q SKIP "$1" && grep -q ^ok "$1"' - "$work/kunit"
+
+boot "lost when used, wide windows" "fail=5 delay=50"
+# Slow, with small pages in the direct map that come and go.
+boot "discarded pages not mapped" "debug_pagealloc=on fail=1"
+finish
