@@ -5,6 +5,8 @@
  */
 #include <string.h>
 
+#include <essa/random.h>
+
 #include "essa-emu/emu/explore.h"
 
 #define NR_FRAMES 16
@@ -13,7 +15,7 @@
 
 struct world {
 	struct emu_random *run;
-	uint64_t rnd;
+	struct rng rng;
 	uint8_t table[NR_FRAMES] __attribute__((aligned(8)));
 	struct emu_frame frame[NR_FRAMES];
 	struct emu_vm vm;
@@ -22,21 +24,13 @@ struct world {
 	struct emu e[NR_CPUS];
 };
 
-static uint32_t next_random(struct world *w, uint32_t below)
-{
-	w->rnd ^= w->rnd << 13;
-	w->rnd ^= w->rnd >> 7;
-	w->rnd ^= w->rnd << 17;
-	return (uint32_t)((w->rnd * 0x2545f4914f6cdd1dull >> 32) * below >> 32);
-}
-
 static void begin(struct world *w, struct emu_random *run)
 {
 	unsigned int i;
 
 	memset(w, 0, sizeof(*w));
 	w->run = run;
-	w->rnd = run->seed;
+	w->rng.s = run->seed;
 	w->m = (struct emu_mem){
 		.table = w->table,
 		.frame = w->frame,
@@ -46,7 +40,7 @@ static void begin(struct world *w, struct emu_random *run)
 		.lenient = run->lenient,
 	};
 	for (i = 0; i < NR_FRAMES; i++)
-		emu_init_frame(&w->m, i, next_random(w, EMU_NR_STARTS));
+		emu_init_frame(&w->m, i, rng_below(&w->rng, EMU_NR_STARTS));
 	for (i = 0; i < NR_CPUS; i++) {
 		w->cpu[i].done = 1;
 		w->e[i].m = &w->m;
@@ -67,13 +61,13 @@ static const struct emu_program *program_of(const struct world *w,
 static void choose(struct world *w, unsigned int cpu)
 {
 	struct emu_cpu *c = &w->cpu[cpu];
-	uint32_t base = w->rnd >> 60 & (NR_FRAMES - 1);
+	uint32_t base = w->rng.s >> 60 & (NR_FRAMES - 1);
 
 	memset(c, 0, sizeof(*c));
-	c->prog = (uint8_t)next_random(w, cpu < NR_GUESTS ?
-						  emu_nr_guest_programs :
-						  emu_nr_host_programs);
-	c->f = (uint16_t)((base + next_random(w, 2)) % NR_FRAMES);
+	c->prog = (uint8_t)rng_below(&w->rng, cpu < NR_GUESTS ?
+						      emu_nr_guest_programs :
+						      emu_nr_host_programs);
+	c->f = (uint16_t)((base + rng_below(&w->rng, 2)) % NR_FRAMES);
 	c->g = (uint16_t)((c->f + 1) % NR_FRAMES);
 }
 
@@ -127,9 +121,9 @@ void emu_run_random(struct emu_random *run)
 	run->step = 0;
 	run->hash = run->seed;
 	while (run->step < run->steps && !run->why) {
-		cpu = next_random(&w, NR_CPUS);
+		cpu = rng_below(&w.rng, NR_CPUS);
 		/* Now and then somebody is much faster than the others. */
-		burst = next_random(&w, 8) ? 1 : 1 + next_random(&w, 24);
+		burst = rng_below(&w.rng, 8) ? 1 : 1 + rng_below(&w.rng, 24);
 		for (i = 0; i < burst && run->step < run->steps; i++) {
 			if (!step(&w, cpu)) {
 				asleep |= 1u << cpu;

@@ -15,17 +15,11 @@
 
 #include <cmocka.h>
 
+#include <essa/random.h>
+
 #include "essa-emu/emu/batch.h"
 
 #define WIDE 16u
-
-static uint64_t next_random(uint64_t *s)
-{
-	*s ^= *s << 13;
-	*s ^= *s >> 7;
-	*s ^= *s << 17;
-	return *s * 0x2545f4914f6cdd1dull;
-}
 
 static void compare(const uint8_t *before, unsigned int width, unsigned int op)
 {
@@ -53,7 +47,7 @@ static void wide_operations_are_single_ones_side_by_side(void **s)
 					    ESSA_OP_SET_VOLATILE,
 					    ESSA_OP_SET_STABLE_IF_KEPT };
 	uint8_t before[WIDE];
-	uint64_t seed = 1;
+	struct rng rng = { 1 };
 	unsigned int byte, op, o, i, n;
 
 	(void)s;
@@ -68,9 +62,8 @@ static void wide_operations_are_single_ones_side_by_side(void **s)
 			uint8_t mask = n & 1 ? 0xff : (uint8_t)~ESSA_BUSY;
 
 			for (i = 0; i < WIDE; i++)
-				before[i] =
-					(uint8_t)(next_random(&seed) >> 40) &
-					mask;
+				before[i] = (uint8_t)(rng_next(&rng) >> 40) &
+					    mask;
 			compare(before, 8, op);
 			compare(before, 16, op);
 		}

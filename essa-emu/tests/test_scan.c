@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include <essa/random.h>
 #include <essa/scan.h>
 #include <essa/step.h>
 
@@ -22,14 +23,6 @@
 static uint8_t states[BYTES] __attribute__((aligned(ESSA_SCAN_BLOCK)));
 static struct essa_scanner scanners[ESSA_MAX_SCANNERS];
 static unsigned int nr_scanners;
-
-static uint64_t next_random(uint64_t *s)
-{
-	*s ^= *s << 13;
-	*s ^= *s >> 7;
-	*s ^= *s << 17;
-	return *s * 0x2545f4914f6cdd1dull;
-}
 
 /* From the transition function, but for the content that does not exist. */
 static bool wanted(uint8_t byte, uint8_t usage)
@@ -97,7 +90,7 @@ static void every_byte_at_every_place(void **s)
 
 static void random_tables_all_ranges(void **s)
 {
-	uint64_t seed = 1;
+	struct rng rng = { 1 };
 	unsigned int round, i, first, end;
 
 	(void)s;
@@ -106,9 +99,9 @@ static void random_tables_all_ranges(void **s)
 		unsigned int one_in = 1u << round % 10;
 
 		for (i = 0; i < BYTES; i++)
-			states[i] = next_random(&seed) % one_in ?
+			states[i] = rng_next(&rng) % one_in ?
 					    ESSA_STABLE :
-					    (uint8_t)(next_random(&seed) >> 56);
+					    (uint8_t)(rng_next(&rng) >> 56);
 		for (first = 0; first <= BLOCKS; first++)
 			for (end = first; end <= BLOCKS; end++)
 				compare(first * ESSA_SCAN_BLOCK,

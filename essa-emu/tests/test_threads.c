@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include <essa/random.h>
+
 #include "essa-emu/emu/emu.h"
 
 #define NR_FRAMES 64
@@ -45,20 +47,11 @@ struct world {
 		struct world *w;
 		struct emu e;
 		struct emu_cpu c;
-		uint64_t rnd;
+		struct rng rng;
 		bool host;
 		pthread_t thread;
 	} cpu[NR_CPUS];
 };
-
-static uint32_t next_random(struct cpu *cpu, uint32_t below)
-{
-	cpu->rnd ^= cpu->rnd << 13;
-	cpu->rnd ^= cpu->rnd >> 7;
-	cpu->rnd ^= cpu->rnd << 17;
-	return (uint32_t)((cpu->rnd * 0x2545f4914f6cdd1dull >> 32) * below >>
-			  32);
-}
 
 static bool stopped(const struct world *w)
 {
@@ -73,9 +66,10 @@ static bool run_program(struct cpu *cpu)
 	enum emu_ret ret;
 
 	memset(c, 0, sizeof(*c));
-	c->prog = (uint8_t)next_random(cpu, cpu->host ? emu_nr_host_programs :
+	c->prog = (uint8_t)rng_below(&cpu->rng, cpu->host ?
+							emu_nr_host_programs :
 							emu_nr_guest_programs);
-	c->f = (uint16_t)next_random(cpu, NR_FRAMES);
+	c->f = (uint16_t)rng_below(&cpu->rng, NR_FRAMES);
 	c->g = (uint16_t)((c->f + 1) % NR_FRAMES);
 	p = cpu->host ? &emu_host_programs[c->prog] :
 			&emu_guest_programs[c->prog];
@@ -88,7 +82,7 @@ static bool run_program(struct cpu *cpu)
 		 * this, threads that share one change places only where the
 		 * time slice ends.
 		 */
-		if (ret == EMU_BLOCKED || !next_random(cpu, 128))
+		if (ret == EMU_BLOCKED || !rng_below(&cpu->rng, 128))
 			sched_yield();
 		if (stopped(cpu->w))
 			return false;
@@ -147,7 +141,7 @@ static struct world *run(uint64_t seed, uint32_t broken, uint64_t transitions)
 
 		cpu->w = w;
 		cpu->e = (struct emu){ .m = &w->m, .c = &cpu->c };
-		cpu->rnd = (seed + i) * 0x9e3779b97f4a7c15ull | 1;
+		cpu->rng.s = (seed + i) * 0x9e3779b97f4a7c15ull | 1;
 		cpu->host = i >= NR_GUESTS;
 		assert_int_equal(pthread_create(&cpu->thread, NULL,
 						cpu->host ? host_thread :

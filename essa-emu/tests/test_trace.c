@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include <essa/random.h>
+
 #include "essa-emu/trace/synth.h"
 #include "essa-emu/trace/trace.h"
 
@@ -78,23 +80,15 @@ static void drop(struct file *f)
 	free(f->bytes);
 }
 
-/* xorshift64* */
-static uint64_t draw(uint64_t *s)
-{
-	*s ^= *s >> 12;
-	*s ^= *s << 25;
-	*s ^= *s >> 27;
-	return *s * 0x2545f4914f6cdd1dull;
-}
-
 /* Runs and jumps; times that stand still and leap. */
 static void random_events(struct trace_event *ev, size_t nr, uint64_t seed)
 {
+	struct rng rng = { seed };
 	uint64_t time_ms = 0, gfn = 0;
 	size_t i;
 
 	for (i = 0; i < nr; i++) {
-		uint64_t r = draw(&seed);
+		uint64_t r = rng_next(&rng);
 
 		time_ms += r % 8 ? 0 : r >> 3 & ((1ull << (r >> 40 & 31)) - 1);
 		if (r >> 8 & 1)

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <essa/random.h>
+
 #include "essa-emu/trace/synth.h"
 
 #define BLOCK		 16u /* frames; allocations come in such pieces */
@@ -19,19 +21,16 @@
 
 struct maker {
 	struct trace_builder b;
-	uint64_t seed, now_ms;
+	struct rng rng;
+	uint64_t now_ms;
 	uint32_t *block; /* the process's blocks first, then the free ones */
 	uint32_t nr_blocks, used;
 	uint32_t first_gfn;
 };
 
-/* xorshift64* */
 static uint64_t draw(struct maker *m, uint64_t below)
 {
-	m->seed ^= m->seed >> 12;
-	m->seed ^= m->seed << 25;
-	m->seed ^= m->seed >> 27;
-	return (m->seed * 0x2545f4914f6cdd1dull >> 16) % below;
+	return (rng_next(&m->rng) >> 16) % below;
 }
 
 static void add(struct maker *m, unsigned int kind, uint64_t gfn, uint64_t nr)
@@ -113,7 +112,7 @@ static void zipf(struct maker *m)
 
 int trace_synth(struct trace **out, const struct synth *s, const char **why)
 {
-	struct maker m = { .seed = s->seed };
+	struct maker m = { .rng = { s->seed } };
 	uint32_t i, percent, want;
 
 	*why = "a synthetic trace needs a seed, 4 MiB of guest memory and some rounds";

@@ -11,9 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <essa/random.h>
 #include <essa/step.h>
 
-#include "guest-tests/lib/random.h"
 #include "guest-tests/lib/x86.h"
 
 #define PAGE_SIZE     4096u

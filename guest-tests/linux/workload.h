@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "guest-tests/lib/random.h"
+#include <essa/random.h>
 
 #define WL_PAGE 4096u
 

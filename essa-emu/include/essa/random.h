@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Random numbers that a seed brings back, without a C library. */
-#ifndef GUEST_TESTS_RANDOM_H
-#define GUEST_TESTS_RANDOM_H
+/* Random numbers that a seed brings back: for tests, bare-metal ones as well. */
+#ifndef ESSA_RANDOM_H
+#define ESSA_RANDOM_H
 
 #include <stdint.h>
 
@@ -19,4 +19,10 @@ static inline uint64_t rng_next(struct rng *r)
 	return r->s * 0x2545f4914f6cdd1dull;
 }
 
-#endif /* GUEST_TESTS_RANDOM_H */
+/** rng_below() - the next number, from 0 to @below - 1 */
+static inline uint32_t rng_below(struct rng *r, uint32_t below)
+{
+	return (uint32_t)((rng_next(r) >> 32) * below >> 32);
+}
+
+#endif /* ESSA_RANDOM_H */
