@@ -3,11 +3,26 @@
 # Checks a series patch by patch: checkpatch --strict; a build with the feature
 # on and off; no new warning (W=1 and sparse) in the C files it touches; a boot.
 # Each tree grows from the one before, so later patches build incrementally.
+# What was good is noted in DIR/good by content: an interrupted run goes on, and
+# a changed patch has only those behind it checked again.
 set -eu
 
 die() {
 	printf 'kernel-check: %s\n' "$1" >&2
 	exit 1
+}
+
+# stamp WAY PATCH...: the name of what is checked
+stamp() {
+	way=$1
+	shift
+	{
+		# not the headers: these count the patches of the series
+		for p; do sed -n '/^diff --git /,$p' "$p"; done
+		cat "$config/guest.config" "$config/page-states.config" "$tools/kernel-config" \
+			"$tools/kernel-build" "$tools/kernel-boot-test"
+		dpkg-query -W gcc linux-source-6.12 sparse
+	} | sha256sum | sed "s,^\\(.\\{16\\}\\).*,$dir/good/\\1-$way,"
 }
 
 [ $# -ge 1 ] || die 'usage: check-kernel.sh DIR [PATCH...] (WAYS=on: only with the feature)'
@@ -19,7 +34,7 @@ shift
 }
 tools=$(dirname "$0")
 config=$tools/../kernel-patches
-mkdir -p "$dir"
+mkdir -p "$dir/good"
 src=$dir/src bad=0
 
 # warnings of those of the given files that are built, without line numbers: these move
@@ -58,13 +73,20 @@ for patch; do
 	done="$done $patch"
 	name=${patch##*/}
 	printf 'kernel-check: %s\n' "$name"
-	# shellcheck disable=SC2086
-	"$tools/kernel-src" "$src" $done
 	# trace event headers have a layout of their own that checkpatch does not know
 	awk '/^diff --git / { skip = / b\/include\/trace\/events\// } !skip' "$patch" >"$dir/patch"
 	(cd "$src" && ./scripts/checkpatch.pl --strict --no-summary --terse --show-types \
 		--ignore FILE_PATH_CHANGES --quiet -) <"$dir/patch" || fail "$name: checkpatch"
 	for way in ${WAYS:-off on}; do
+		# shellcheck disable=SC2086
+		good=$(stamp "$way" $done)
+		if [ -e "$good" ]; then
+			printf 'kernel-check: feature %s: good before\n' "$way"
+			continue
+		fi
+		# shellcheck disable=SC2086
+		"$tools/kernel-src" "$src" $done
+		was_bad=$bad
 		if [ "$way" = on ]; then
 			"$tools/kernel-config" --partial "$src" "$dir/on" \
 				"$config/guest.config" "$config/page-states.config"
@@ -79,15 +101,17 @@ for patch; do
 			fail "$name: compiler warnings, feature $way"
 		elif ! "$tools/kernel-boot-test" "$dir/$way/arch/x86/boot/bzImage"; then
 			fail "$name: boot, feature $way"
+		elif [ "$way" = on ]; then
+			files=$(sed -n 's,^diff --git a/.* b/\(.*\.c\)$,\1,p' "$patch" | sort -u)
+			# shellcheck disable=SC2086
+			warnings $files | LC_ALL=C comm -23 - "$before" >"$dir/new"
+			[ ! -s "$dir/new" ] || {
+				cat "$dir/new" >&2
+				fail "$name: new warnings (W=1, sparse)"
+			}
 		fi
+		[ "$bad" -ne "$was_bad" ] || : >"$good"
 	done
-	files=$(sed -n 's,^diff --git a/.* b/\(.*\.c\)$,\1,p' "$patch" | sort -u)
-	# shellcheck disable=SC2086
-	warnings $files | LC_ALL=C comm -23 - "$before" >"$dir/new"
-	[ ! -s "$dir/new" ] || {
-		cat "$dir/new" >&2
-		fail "$name: new warnings (W=1, sparse)"
-	}
 done
 [ "$bad" -eq 0 ] || die "$bad checks failed"
 echo 'kernel-check: the series is good'
