@@ -54,6 +54,9 @@ fail() {
 	bad=$((bad + 1))
 }
 
+# what its maintainers would have to live with
+"$tools/series-lines" 600 "$@" || fail 'the series adds too many lines to the core of mm'
+
 all=$(sed -n 's,^diff --git a/.* b/\(.*\.c\)$,\1,p' "$@" | sort -u)
 # shellcheck disable=SC2086 # file names of the kernel have no spaces
 before=$dir/before.$({ echo $all; cat "$config/guest.config"
