@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Guest memory of one VM: life cycle.  RAM is one private anonymous mapping
- * without a hole (KSM could merge it; fork() does not copy it); the guest sees
- * what is above 3 GiB from 4 GiB on.  Huge pages are off: the unit of every
- * decision here is the 4 KiB frame.
+ * without a hole (KSM could merge it unless writes are tracked; fork() does not
+ * copy it); the guest sees what is above 3 GiB from 4 GiB on.  Huge pages are
+ * off: the unit of every decision here is the 4 KiB frame.
  */
 #include <errno.h>
 #include <stdlib.h>

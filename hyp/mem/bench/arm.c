@@ -113,10 +113,11 @@ void arm_add(struct bench *b)
 		line[n][1] = bench_add(b, "arm", "hyp/mem", run_names[n],
 				       "ns/page", line[n][0]);
 	}
-	write_line[0] = bench_add(b, "write", "page not armed", "pages of their own",
-				  "ns/page", b->nr);
-	write_line[1] = bench_add(b, "write", "armed page", "pages of their own",
-				  "ns/page", write_line[0]);
+	write_line[0] = bench_add(b, "write", "page not armed",
+				  "pages of their own", "ns/page", b->nr);
+	write_line[1] = bench_add(b, "write", "armed page",
+				  "pages of their own", "ns/page",
+				  write_line[0]);
 	life_line[0] = bench_add(b, "life", "potential not offered",
 				 run_names[1], "ns/page", b->nr);
 	life_line[1] = bench_add(b, "life", "offered, not used", run_names[1],
@@ -155,7 +156,6 @@ void arm_round(struct bench *b, unsigned int round)
 	for (s = 0; s < 2; s++) {
 		unsigned int side = (s + round) % 2;
 
-		b->line[life_line[side]].v[round] =
-			lives(life[side], &runs[1]);
+		b->line[life_line[side]].v[round] = lives(life[side], &runs[1]);
 	}
 }

@@ -6,12 +6,18 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "hyp/mem/discard.h"
 #include "hyp/mem/pageout.h"
 #include "hyp/mem/tests/vm.h"
 #include "hyp/mem/uffd.h"
+
+/* Newer than the headers of Debian 12. */
+#ifndef PR_SET_MEMORY_MERGE
+#define PR_SET_MEMORY_MERGE 67
+#endif
 
 #define TRACKED .hinting = true, .potential = true
 
@@ -475,6 +481,43 @@ static void without_the_feature_potential_is_stable(void **s)
 	vm_end(&vm);
 }
 
+static bool is_mergeable(const void *addr)
+{
+	FILE *file = fopen("/proc/self/smaps", "r");
+	unsigned long start, end;
+	char line[512];
+	bool here = false;
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = (uintptr_t)addr >= start &&
+			       (uintptr_t)addr < end;
+		else if (here && !strncmp(line, "VmFlags:", 8))
+			break;
+	}
+	fclose(file);
+	assert_true(here);
+	return strstr(line, " mg");
+}
+
+/* KSM would take the protection away; a service manager may want it for all. */
+static void tracked_memory_is_not_merged(void **s)
+{
+	struct vm vm;
+
+	(void)s;
+	if (prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0))
+		skip();
+	vm_start(&vm, CFG(.hinting = true));
+	assert_true(is_mergeable(vm.ram));
+	vm_end(&vm);
+	vm_start(&vm, CFG(TRACKED));
+	assert_false(is_mergeable(vm.ram));
+	vm_end(&vm);
+	assert_int_equal(prctl(PR_SET_MEMORY_MERGE, 0, 0, 0, 0), 0);
+}
+
 /* What uffd_open() relies on where the host cannot protect. */
 static void refused_features_may_be_asked_for_again(void **s)
 {
@@ -514,6 +557,7 @@ int main(void)
 		cmocka_unit_test(long_ranges_are_armed_wholly),
 		cmocka_unit_test(reclaim_takes_clean_pages_before_stable_ones),
 		cmocka_unit_test(without_the_feature_potential_is_stable),
+		cmocka_unit_test(tracked_memory_is_not_merged),
 		cmocka_unit_test(refused_features_may_be_asked_for_again),
 	};
 
