@@ -33,6 +33,26 @@ static void make_potential(const void *page)
 	expect_eq(essa_state(gfn_of(page)), ESSA_POTENTIAL | ESSA_RESIDENT);
 }
 
+/*
+ * The host may void a mark at any time, and does: a page fault that KVM resolves
+ * in the background asks for a writable page, perhaps after the page was armed.
+ * So a page that nobody writes to is discarded at last, not at once.
+ */
+#define TRIES 100
+
+static void expect_unwritten(const void *page)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < TRIES; tries++) {
+		if (!page_discard(page))
+			break;
+		essa_op(gfn_of(page), ESSA_OP_SET_STABLE);
+		make_potential(page);
+	}
+	expect(tries < TRIES, "an unwritten page was kept");
+}
+
 static void expect_kept(const void *page)
 {
 	/* R-POT-7: it stays what it is. */
@@ -60,7 +80,7 @@ static void test_unwritten(unsigned long arg)
 	make_potential(page);
 	/* Reads and fetches are no writes. */
 	expect_eq(page_check(page, SALT), -1);
-	expect_eq(page_discard(page), 0);
+	expect_unwritten(page);
 	expect_eq(essa_state(gfn_of(page)), ESSA_POTENTIAL | ESSA_ZERO);
 	discard_refill = refill_data;
 	expect_eq(access_read(page + WORD), page_word(page, SALT, WORD));
@@ -69,7 +89,7 @@ static void test_unwritten(unsigned long arg)
 	expect_eq(essa_state(gfn_of(page)), ESSA_STABLE | ESSA_RESIDENT);
 	/* A write to a discarded page as well; and that is no write. */
 	make_potential(page);
-	expect_eq(page_discard(page), 0);
+	expect_unwritten(page);
 	access_write(page + WORD, VALUE);
 	expect_eq(discards[0].count, 2);
 	expect_eq(page[WORD], VALUE);
@@ -153,7 +173,7 @@ static void test_written(unsigned long how)
 	/* Armed anew, what is there now may go. */
 	essa_op(gfn_of(page), ESSA_OP_SET_STABLE);
 	make_potential(page);
-	expect_eq(page_discard(page), 0);
+	expect_unwritten(page);
 	page_stable_empty(page);
 }
 
@@ -190,7 +210,7 @@ static void test_range(unsigned long arg)
 		access_write(scratch_page(i), VALUE);
 	for (i = 0; i < NR_PAGES; i++) {
 		if (i % 5)
-			expect_eq(page_discard(scratch_page(i)), 0);
+			expect_unwritten(scratch_page(i));
 		else
 			expect_kept(scratch_page(i));
 	}
