@@ -25,7 +25,7 @@ static void test_commands(unsigned long arg)
 		8,
 		9,
 		0x0f,
-		0x13,
+		0x14,
 		0x7f,
 		0x82,
 		0xff,
@@ -56,6 +56,7 @@ static void test_ranges(unsigned long arg)
 		ESSA_OP_SET_UNUSED,
 		ESSA_OP_SET_STABLE_RESIDENT,
 		ESSA_CMD_WAIT,
+		ESSA_CMD_ARM,
 		ESSA_CMD_TEST_DISCARD,
 		ESSA_CMD_TEST_PAGE_OUT,
 	};
@@ -189,6 +190,46 @@ static void test_table(unsigned long arg)
 	discard_refill = NULL;
 }
 
+/* All of memory, whatever is in it, this program and its tables included. */
+static void arm_all(void)
+{
+	expect_eq(essa_cmd(ESSA_CMD_ARM, 0, guest.ram_end / PAGE_SIZE), 0);
+}
+
+static void test_arm(unsigned long arg)
+{
+	struct rng rng = { 0xa5a5a5a5a5a5a5ull };
+	unsigned int i, round;
+
+	(void)arg;
+	if (!(essa.features & ESSA_FEAT_POTENTIAL)) {
+		test_skip("Potentially Volatile is not offered");
+		return;
+	}
+	discard_refill = refill_data;
+	for (i = NR_PAGES; i < 2 * NR_PAGES; i++)
+		page_fill(scratch_page(i), SALT);
+	for (round = 0; round < SCRIBBLE_ROUNDS; round++) {
+		arm_all();
+		for (i = 0; i < NR_PAGES; i++)
+			essa.table[gfn_of(scratch_page(i))] =
+				(uint8_t)(rng_next(&rng) >> 32);
+		arm_all();
+		use_scribbled(&rng);
+		for (i = 0; i < NR_PAGES; i++)
+			access_write(scratch_page(i), i);
+	}
+	for (i = NR_PAGES; i < 2 * NR_PAGES; i++)
+		expect_eq(page_check(scratch_page(i), SALT), -1);
+	for (i = 0; i < NR_PAGES; i++)
+		essa.table[gfn_of(scratch_page(i))] = ESSA_STABLE;
+	expect_eq(essa_cmd(ESSA_CMD_DISABLE, 0, 0), 0);
+	expect_eq(essa_enable(), 0);
+	for (i = 0; i < NR_PAGES; i++)
+		check_still_works(scratch_page(i));
+	discard_refill = NULL;
+}
+
 /* Frames nobody scribbled on are not touched by what happens to others. */
 static void test_neighbours(unsigned long arg)
 {
@@ -218,6 +259,7 @@ static const struct test tests[] = {
 	{ "other uses of the port do no harm", test_port, 0 },
 	{ "neighbours of scribbled frames keep their content", test_neighbours,
 	  0 },
+	{ "arming all memory again and again does no harm", test_arm, 0 },
 	{ "a scribbled table is lived through", test_table, 0 },
 };
 

@@ -3,26 +3,31 @@
  * Every CPU moves pages of its own between the states as fast as it can while
  * the host discards what it may (hyp run --storm).  A page is either intact
  * or reported as discarded; one that was discarded is used again at once,
- * which is what the late-release rule is about.
+ * which is what the late-release rule is about.  One that is Potentially
+ * Volatile and was written is not discarded at all.
  */
 #include "guest-tests/lib/guest.h"
 
 #define NR_PAGES	256    /* of each CPU */
 #define MIN_TRANSITIONS 100000 /* of each CPU */
 #define MIN_DISCARDS	500    /* of each CPU */
+#define MIN_POTENTIAL	100    /* kept, and discarded, of each CPU */
 #define MAX_STEPS	20000000
 
 struct worker {
 	struct rng rng;
 	uint64_t salt[NR_PAGES];
+	bool written[NR_PAGES]; /* while Potentially Volatile */
 	uint64_t transitions;
 	uint64_t found;	 /* discards seen in the state byte */
 	uint64_t faults; /* and those seen as discard faults */
 	uint64_t reused; /* pages unused and taken again */
+	uint64_t clean;	 /* discards of Potentially Volatile pages */
+	uint64_t kept;	 /* such pages that were written */
 	uint64_t steps;
 	/* The first thing that was wrong. */
 	uint64_t bad_page, bad_word, bad_value, bad_want;
-	bool bad, done;
+	bool bad, bad_discard, done;
 };
 
 static struct worker workers[MAX_CPUS];
@@ -37,13 +42,25 @@ static uint64_t *my_page(unsigned int i)
 	return scratch_page(cpu_index() * NR_PAGES + i);
 }
 
+static void note_discard(struct worker *w, unsigned int i, uint8_t state)
+{
+	w->clean += (state & ESSA_USAGE_MASK) == ESSA_POTENTIAL;
+	if (!w->written[i] || w->bad)
+		return;
+	w->bad_page = i;
+	w->bad_discard = true;
+	w->bad = true;
+}
+
 static void refill(uint64_t gpa)
 {
 	uint64_t *page = (uint64_t *)(uintptr_t)gpa;
 	struct worker *w = me();
+	unsigned int i = (unsigned int)((page - my_page(0)) / PAGE_WORDS);
 
 	w->faults++;
-	page_fill(page, w->salt[(page - my_page(0)) / PAGE_WORDS]);
+	note_discard(w, i, discards[cpu_index()].state);
+	page_fill(page, w->salt[i]);
 }
 
 static void verify_word(struct worker *w, unsigned int i, unsigned int n)
@@ -88,6 +105,7 @@ static void make_stable(struct worker *w, unsigned int i, uint64_t r)
 
 	if (essa_is_discarded(old)) {
 		w->found++;
+		note_discard(w, i, old);
 		move(w, i, ESSA_OP_SET_UNUSED);
 		move(w, i, ESSA_OP_SET_STABLE);
 		renew(w, i);
@@ -96,11 +114,13 @@ static void make_stable(struct worker *w, unsigned int i, uint64_t r)
 	} else {
 		verify(w, i);
 	}
+	w->written[i] = false;
 }
 
 static void reuse(struct worker *w, unsigned int i)
 {
 	w->reused++;
+	w->written[i] = false;
 	move(w, i, ESSA_OP_SET_UNUSED);
 	move(w, i, ESSA_OP_SET_STABLE);
 	renew(w, i);
@@ -109,11 +129,41 @@ static void reuse(struct worker *w, unsigned int i)
 static void make_volatile(struct worker *w, unsigned int i, uint64_t r)
 {
 	if (r & 1) {
+		/* Potentially Volatile as well. */
+		w->written[i] = false;
 		move(w, i, ESSA_OP_SET_VOLATILE);
 	} else {
 		move(w, i, ESSA_OP_SET_PENDING);
 		move(w, i, ESSA_OP_COMMIT_VOLATILE);
 	}
+}
+
+/* Clean, as it has no other user and is saved in @salt. */
+static void make_potential(struct worker *w, unsigned int i)
+{
+	uint64_t gfn = gfn_of(my_page(i));
+
+	move(w, i, ESSA_OP_SET_PENDING);
+	if (essa_cmd(ESSA_CMD_ARM, gfn, 1))
+		bail_out("ESSA_CMD_ARM failed");
+	move(w, i, ESSA_OP_COMMIT_POTENTIAL);
+}
+
+/* New content for a page in whatever state but Volatile, which is not written. */
+static void write(struct worker *w, unsigned int i)
+{
+	uint64_t *page = my_page(i);
+
+	if ((essa_state(gfn_of(page)) & ESSA_USAGE_MASK) == ESSA_VOLATILE)
+		return;
+	w->salt[i] = rng_next(&w->rng);
+	/* Here it may turn out to be gone: refilled, and Stable. */
+	access_write(page, page_word(page, w->salt[i], 0));
+	if ((essa_state(gfn_of(page)) & ESSA_USAGE_MASK) == ESSA_POTENTIAL) {
+		w->written[i] = true;
+		w->kept++;
+	}
+	page_fill(page, w->salt[i]);
 }
 
 static void step(struct worker *w)
@@ -124,7 +174,11 @@ static void step(struct worker *w)
 	uint64_t what = r >> 48 & 63;
 
 	w->steps++;
-	if (what < 26)
+	if (what < 2 && (essa.features & ESSA_FEAT_POTENTIAL))
+		make_potential(w, i);
+	else if (what < 3)
+		write(w, i);
+	else if (what < 26)
 		make_volatile(w, i, r);
 	else if (what < 50)
 		make_stable(w, i, r >> 20);
@@ -138,7 +192,9 @@ static void step(struct worker *w)
 static bool enough(const struct worker *w)
 {
 	return w->transitions >= MIN_TRANSITIONS && w->found >= MIN_DISCARDS &&
-	       w->faults >= MIN_DISCARDS;
+	       w->faults >= MIN_DISCARDS &&
+	       (!(essa.features & ESSA_FEAT_POTENTIAL) ||
+		(w->clean >= MIN_POTENTIAL && w->kept >= MIN_POTENTIAL));
 }
 
 static void work(void)
@@ -166,13 +222,17 @@ static void ap_work(void)
 
 static void check(const struct worker *w)
 {
-	print("# %lu transitions, %lu discards found, %lu discard faults, %lu reuses, %lu steps\n",
-	      w->transitions, w->found, w->faults, w->reused, w->steps);
-	expect(!w->bad, "page %lu word %lu is %lx, not %lx", w->bad_page,
-	       w->bad_word, w->bad_value, w->bad_want);
+	print("# %lu transitions, %lu discards found, %lu discard faults, %lu reuses, %lu steps; potentially volatile: %lu discarded, %lu written\n",
+	      w->transitions, w->found, w->faults, w->reused, w->steps,
+	      w->clean, w->kept);
+	expect(!w->bad_discard, "page %lu was written and discarded",
+	       w->bad_page);
+	expect(!w->bad || w->bad_discard, "page %lu word %lu is %lx, not %lx",
+	       w->bad_page, w->bad_word, w->bad_value, w->bad_want);
 	expect(w->transitions >= MIN_TRANSITIONS, "too few transitions");
 	expect(w->found >= MIN_DISCARDS, "too few discards found");
 	expect(w->faults >= MIN_DISCARDS, "too few discard faults");
+	expect(w->bad || enough(w), "too few potentially volatile pages");
 }
 
 static void begin(unsigned int cpu)

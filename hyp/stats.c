@@ -29,6 +29,7 @@ static const struct field summary_fields[] = {
 	MEM_FIELD(limit),
 	MEM_FIELD(discarded_unused),
 	MEM_FIELD(discarded_volatile),
+	MEM_FIELD(discarded_potential),
 	MEM_FIELD(discard_lost),
 	MEM_FIELD(swapped_out),
 	MEM_FIELD(swapped_in),
@@ -38,6 +39,8 @@ static const struct field summary_fields[] = {
 	MEM_FIELD(fault_preserved),
 	MEM_FIELD(fault_stale),
 	MEM_FIELD(fault_discard),
+	MEM_FIELD(fault_write),
+	MEM_FIELD(armed),
 	MEM_FIELD(device_fills),
 	MEM_FIELD(release_batches),
 	MEM_FIELD(busy_waits),
@@ -56,6 +59,7 @@ static const struct field csv_fields[] = {
 	FIELD("limit", mem.limit),
 	FIELD("discarded_unused", mem.discarded_unused),
 	FIELD("discarded_volatile", mem.discarded_volatile),
+	FIELD("discarded_potential", mem.discarded_potential),
 	FIELD("discard_faults", mem.fault_discard),
 	FIELD("swapped_out", mem.swapped_out),
 	FIELD("swapped_in", mem.swapped_in),
@@ -172,12 +176,12 @@ void stats_print(const struct stats *s)
 		log_line("%-10s %10" PRIu64 " %10" PRIu64 " %10" PRIu64,
 			 names[i], s->dist.n[i][0], s->dist.n[i][1],
 			 s->dist.n[i][2]);
-	log_line("discarded %" PRIu64 " unused, %" PRIu64
-		 " volatile; discard faults %" PRIu64 "; swapped out %" PRIu64
-		 ", in %" PRIu64,
+	log_line("discarded %" PRIu64 " unused, %" PRIu64 " volatile, %" PRIu64
+		 " potentially volatile; discard faults %" PRIu64
+		 "; swapped out %" PRIu64 ", in %" PRIu64,
 		 s->mem.discarded_unused, s->mem.discarded_volatile,
-		 s->counts[VCPU_INJECTED], s->mem.swapped_out,
-		 s->mem.swapped_in);
+		 s->mem.discarded_potential, s->counts[VCPU_INJECTED],
+		 s->mem.swapped_out, s->mem.swapped_in);
 	for (i = 0; i < VCPU_NR_COUNTS; i++)
 		log_line("%s %" PRIu64, vcpu_count_names[i], s->counts[i]);
 }

@@ -33,6 +33,8 @@ guest discard --test-hooks
 complete discard
 guest states --test-hooks --swap "$work"
 complete states
+guest potential --test-hooks --swap "$work"
+complete potential
 guest hostile --test-hooks --swap "$work"
 complete hostile
 # Two emulated processors: they switch at any instruction, not by the tick only.

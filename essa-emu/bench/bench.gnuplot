@@ -68,11 +68,13 @@ array lengths[4] = ["1", "8", "64", "512"]
 set lmargin at screen 0.06
 set rmargin at screen 0.64
 set title "hyp/mem: release of runs of pages, ns a page, beside a bare loop over the same runs"
-set xrange [-0.6:7.6]
-set xtics ("1 unused" 0, "8" 1, "64" 2, "512" 3, "1 volatile" 4, "8" 5, "64" 6, "512" 7)
+set xrange [-0.6:11.6]
+set offsets 0, 0, graph 0.25, 0
+set xtics ("1 unused" 0, "8" 1, "64" 2, "512" 3, "1 volatile" 4, "8" 5, "64" 6, "512" 7, "1 pot. vol." 8, "8" 9, "64" 10, "512" 11)
 plot host("release", "loop") using ($0 - 0.25):4:5:6:(0.23) with boxerrorbars lc rgb colours[1] title "bare madvise (and poison) loop", \
      host("release", "with commit") using 0:4:5:6:(0.23) with boxerrorbars lc rgb colours[3] title "hyp/mem, commit and release", \
      host("commit", "hyp/mem") using ($0 + 0.25):4:5:6:(0.23) with boxerrorbars lc rgb colours[4] title "hyp/mem, commit alone"
+unset offsets
 set lmargin at screen 0.70
 set rmargin at screen 0.95
 set title "... and page-in, ns a page"

@@ -4,7 +4,7 @@
  *
  * The rules R-POT-* of SPEC.md: the host arms write tracking first, the guest
  * checks its dirty bits second, and only then the frame becomes Potentially
- * Volatile.  hyp does not offer it yet; the emulation does.
+ * Volatile.  What hyp does about it is in hyp/mem/track.h.
  *
  * A store sets the dirty bit of the entry and, where it is armed, that of the
  * host's tracking in the step that writes.  The host takes the page from the

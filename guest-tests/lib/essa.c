@@ -51,7 +51,8 @@ int32_t essa_cmd(uint64_t cmd, uint64_t gfn, uint64_t nr)
 int32_t essa_enable(void)
 {
 	return essa_cmd(ESSA_CMD_ENABLE, ESSA_VERSION,
-			ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE);
+			ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE |
+				(essa.features & ESSA_FEAT_POTENTIAL));
 }
 
 uint8_t essa_state(uint64_t gfn)

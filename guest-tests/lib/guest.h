@@ -84,7 +84,7 @@ extern struct essa essa;
 void essa_need(bool test_hooks);
 /** essa_cmd() - slow path. Return: EAX */
 int32_t essa_cmd(uint64_t cmd, uint64_t gfn, uint64_t nr);
-/** essa_enable() - use Unused and Volatile. Return: 0 or a negative errno */
+/** essa_enable() - use all usages offered. Return: 0 or a negative errno */
 int32_t essa_enable(void);
 uint8_t essa_state(uint64_t gfn);
 /**

@@ -137,7 +137,7 @@ static void add_hints(struct kvm_cpuid2 *c, unsigned int nr_cpus,
 	e->edx = ESSA_SIG_EDX;
 	e = add(c, ESSA_CPUID_ID);
 	e->eax = ESSA_VERSION;
-	e->ebx = ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE | ESSA_FEAT_PRESSURE;
+	e->ebx = hints->features | ESSA_FEAT_PRESSURE;
 	if (hints->test_hooks)
 		e->ebx |= ESSA_FEAT_TEST;
 	e->ecx = ESSA_PORT;

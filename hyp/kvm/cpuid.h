@@ -11,6 +11,7 @@
 struct cpuid_hints {
 	bool offered;
 	bool test_hooks;
+	uint32_t features; /* mem_features() */
 	uint64_t table_gpa;
 	uint64_t nr_frames;
 	uint64_t info_gpa;

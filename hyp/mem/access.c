@@ -57,6 +57,11 @@ int access_resident(struct mem *mem, uint64_t idx, uint64_t end, bool pin,
 		if (pin && f->pins == FRAME_MAX_PINS)
 			break;
 		err = 0;
+		if (pin && f->armed) {
+			/* Also for a read, which is rare: the guest made it Stable. */
+			__track_allow_write(mem, idx);
+			continue;
+		}
 		if (f->content == FRAME_RESIDENT) {
 			f->pins += pin;
 			break;

@@ -17,7 +17,8 @@
 /* Low bits of a run; the frame above makes runs sort by address. */
 #define DISCARD_PAGE  1u /* there is a page to release */
 #define DISCARD_MARK  2u /* a touch is a discard fault: needs a marker */
-#define DISCARD_SHIFT 2
+#define DISCARD_CLEAN 4u /* it was Potentially Volatile */
+#define DISCARD_SHIFT 3
 
 /* Commits come in the order of addresses mostly: a run grows at its end. */
 static void add(struct discard_batch *b, uint64_t entry)
@@ -42,13 +43,20 @@ int __discard_commit(struct mem *mem, struct discard_batch *b, uint64_t idx)
 		return -EBUSY;
 	if (f->content == FRAME_ZERO)
 		return -EINVAL;
+	/*
+	 * R-POT-3: with the mark of this moment.  A write that comes now finds
+	 * the frame busy and waits for the end of the release (track.h).
+	 */
 	if (__state_commit_discard(mem, idx, &old))
 		return -EBUSY;
 	f->busy = FRAME_DISCARD;
+	f->armed = 0;
 	if (f->content == FRAME_RESIDENT)
 		entry |= DISCARD_PAGE;
 	if ((old & ESSA_USAGE_MASK) != ESSA_UNUSED)
 		entry |= DISCARD_MARK;
+	if ((old & ESSA_USAGE_MASK) == ESSA_POTENTIAL)
+		entry |= DISCARD_CLEAN;
 	add(b, entry);
 	return 0;
 }
@@ -158,7 +166,7 @@ static void place_markers(struct mem *mem, const struct discard_batch *b)
 /* Frames of one block; bit i: frame @idx + i. */
 struct block {
 	uint64_t idx;
-	uint64_t all, paged_out, marked;
+	uint64_t all, paged_out, marked, clean;
 };
 
 /* One lock for all of them. */
@@ -173,7 +181,9 @@ static void publish_block(struct mem *mem, const struct block *bl)
 	frame_lock(mem, bl->idx);
 	/* Before the guest can know that these discards are over. */
 	mem_count(&mem->count.discarded_volatile,
-		  (unsigned int)__builtin_popcountll(bl->marked));
+		  (unsigned int)__builtin_popcountll(bl->marked & ~bl->clean));
+	mem_count(&mem->count.discarded_potential,
+		  (unsigned int)__builtin_popcountll(bl->clean));
 	mem_count(&mem->count.discarded_unused,
 		  (unsigned int)__builtin_popcountll(bl->all & ~bl->marked));
 	for (left = bl->all; left; left &= left - 1) {
@@ -232,6 +242,8 @@ static void publish(struct mem *mem, const struct discard_batch *b)
 				bl.paged_out |= bits;
 			if (run->first & DISCARD_MARK)
 				bl.marked |= bits;
+			if (run->first & DISCARD_CLEAN)
+				bl.clean |= bits;
 		}
 	}
 	publish_block(mem, &bl);

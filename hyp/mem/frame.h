@@ -14,7 +14,8 @@
  * ever.  Therefore no message of the userfaultfd is ever dropped: the pager
  *	- sets @waited in a frame that is busy, and whoever publishes the frame
  *	  wakes its page afterwards;
- *	- wakes the page itself if the frame is resident or poisoned.
+ *	- wakes the page itself if the frame is resident or poisoned, or if it
+ *	  has made it writable.
  * Both decisions are taken under the stripe, so a message is read either
  * before the publication (first case) or after it (second case).
  */
@@ -40,6 +41,7 @@ enum frame_busy {
 	FRAME_FILL,    /* is being made resident */
 	FRAME_DISCARD, /* old backing is being released */
 	FRAME_PAGE_OUT,
+	FRAME_UNPROTECT, /* is being made writable */
 };
 
 #define FRAME_MAX_PINS UINT16_MAX
@@ -48,10 +50,11 @@ struct frame {
 	uint32_t slot;		/* valid while preserved */
 	uint16_t pins;		/* devices at work; resident while > 0 */
 	uint8_t content;	/* enum frame_content */
-	uint8_t busy : 2;	/* enum frame_busy */
+	uint8_t busy : 3;	/* enum frame_busy */
 	uint8_t poisoned : 1;	/* zero, with a poison marker in place */
 	uint8_t waited : 1;	/* whoever publishes must UFFDIO_WAKE */
 	uint8_t referenced : 1; /* second chance */
+	uint8_t armed : 1;	/* idle, resident, unwritten; track.h */
 };
 
 /* Frames of one block share a stripe, so that a run needs one lock only. */

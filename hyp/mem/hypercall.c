@@ -8,8 +8,11 @@
 #include "hyp/mem/priv.h"
 #include "hyp/mem/state.h"
 
-/* What CPUID offers; TEST only with test hooks. */
-#define FEATURES (ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE)
+uint32_t mem_features(const struct mem *mem)
+{
+	return ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE |
+	       (mem->track.offered ? ESSA_FEAT_POTENTIAL : 0);
+}
 
 /* Does a byte show that the guest's operation was done? */
 static bool is_done(unsigned int op, uint8_t byte)
@@ -113,6 +116,7 @@ static int reset_frames(struct mem *mem)
 			 * are stale from now on and filled when touched.
 			 */
 			__state_reset(mem, i);
+			mem->frames[i].armed = 0;
 			err = 0;
 		}
 		frame_unlock(mem, i);
@@ -123,7 +127,8 @@ static int reset_frames(struct mem *mem)
 static int32_t enable(struct mem *mem, uint64_t version, uint64_t features,
 		      bool test_hooks)
 {
-	const uint64_t offered = FEATURES | (test_hooks ? ESSA_FEAT_TEST : 0);
+	const uint64_t offered = mem_features(mem) |
+				 (test_hooks ? ESSA_FEAT_TEST : 0);
 	int err;
 
 	if (!mem->cfg.hinting)
@@ -138,6 +143,8 @@ static int32_t enable(struct mem *mem, uint64_t version, uint64_t features,
 		err = reset_frames(mem);
 		if (err)
 			return err;
+	} else {
+		track_forget(mem);
 	}
 	atomic_store(&mem->features, (uint32_t)features);
 	if (mem->cfg.storm)
@@ -207,6 +214,10 @@ int32_t mem_hypercall(struct mem *mem, uint64_t cmd, uint64_t gfn, uint64_t nr,
 	case ESSA_CMD_OP ... ESSA_CMD_OP + ESSA_OP_SET_STABLE_IF_KEPT:
 	case ESSA_CMD_WAIT:
 		break;
+	case ESSA_CMD_ARM:
+		if (atomic_load(&mem->features) & ESSA_FEAT_POTENTIAL)
+			break;
+		return -ENOSYS;
 	case ESSA_CMD_TEST_DISCARD:
 	case ESSA_CMD_TEST_PAGE_OUT:
 		if (test_hooks)
@@ -225,6 +236,8 @@ int32_t mem_hypercall(struct mem *mem, uint64_t cmd, uint64_t gfn, uint64_t nr,
 	switch (cmd) {
 	case ESSA_CMD_WAIT:
 		return wait_range(mem, idx, nr);
+	case ESSA_CMD_ARM:
+		return track_arm(mem, idx, nr);
 	case ESSA_CMD_TEST_DISCARD:
 		return nr == 1 ? test_discard(mem, idx) : -EINVAL;
 	case ESSA_CMD_TEST_PAGE_OUT:

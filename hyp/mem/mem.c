@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Guest memory of one VM: life cycle.  RAM is one private anonymous mapping
- * without a hole (KSM could merge it; fork() does not copy it); the guest sees
- * what is above 3 GiB from 4 GiB on.  Huge pages are off: the unit of every
- * decision here is the 4 KiB frame.
+ * without a hole (KSM could merge it unless writes are tracked; fork() does not
+ * copy it); the guest sees what is above 3 GiB from 4 GiB on.  Huge pages are
+ * off: the unit of every decision here is the 4 KiB frame.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -87,6 +87,9 @@ static int map_ram(struct mem *mem, const char **why)
 	madvise(p, len, MADV_NOHUGEPAGE);
 	/* A child's copy would keep pages from being moved. */
 	madvise(p, len, MADV_DONTFORK);
+	/* A page that KSM merges loses its write protection (mm/ksm.c). */
+	if (mem->track.offered)
+		madvise(p, len, MADV_UNMERGEABLE);
 	mem->regions[0] = (struct mem_region){
 		.gpa = 0,
 		.size_bytes = low,
@@ -130,10 +133,11 @@ static int open_fds(struct mem *mem, const char **why)
 {
 	int err;
 
-	err = uffd_open(&mem->uffd, why);
+	err = uffd_open(&mem->uffd, &mem->track.offered, why);
 	if (err)
 		return err;
-	err = uffd_register(mem->uffd, mem->ram, mem->cfg.size_bytes, why);
+	err = uffd_register(mem->uffd, mem->ram, mem->cfg.size_bytes,
+			    mem->track.offered, why);
 	if (err)
 		return err;
 	*why = "too many open files";
@@ -171,6 +175,7 @@ int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
 	mem->cfg = *cfg;
 	mem->cfg.swap_dir = NULL; /* the caller's */
 	mem->nr_frames = cfg->size_bytes >> MEM_PAGE_SHIFT;
+	mem->track.offered = cfg->hinting && cfg->potential;
 	mem->uffd = -1;
 	mem->stop_fd = -1;
 	mem->self_fd = -1;
@@ -184,6 +189,8 @@ int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
 	err = frames_init(mem);
 	if (!err)
 		err = reclaim_init(mem);
+	if (!err)
+		err = track_init(mem);
 	if (!err)
 		err = map_ram(mem, why);
 	if (!err)
@@ -257,6 +264,7 @@ void mem_destroy(struct mem *mem)
 		munmap(mem->table, mem->table_bytes);
 	if (mem->ram)
 		munmap(mem->ram, mem->cfg.size_bytes);
+	track_fini(mem);
 	reclaim_fini(mem);
 	frames_fini(mem);
 	limit_fini(&mem->limit);

@@ -25,6 +25,8 @@ struct mem; /* opaque */
  * @swap_dir:     directory for the (unlinked) swap file; NULL: no swap
  * @swap_bytes:   most bytes the swap file may hold
  * @hinting:      take the guest's state table into account
+ * @potential:    with @hinting: offer Potentially Volatile as well, if the host
+ *		  kernel can tell of writes; see mem_features()
  * @storm:        discard every volatile frame as soon as it is seen
  * @fatal:        called once, from any thread, when the guest can no longer
  *		  run without losing data (swap full, I/O error); @err is a
@@ -41,6 +43,7 @@ struct mem_config {
 	const char *swap_dir;
 	uint64_t swap_bytes;
 	bool hinting;
+	bool potential;
 	bool storm;
 	void (*fatal)(void *ctx, int err, const char *what);
 	void (*pressure)(void *ctx, bool on);
@@ -64,11 +67,13 @@ enum mem_fault {
 /** struct mem_stats - counters since mem_create(), in frames unless said */
 struct mem_stats {
 	uint64_t frames, resident, resident_peak, preserved, limit;
-	uint64_t discarded_unused, discarded_volatile;
+	uint64_t discarded_unused, discarded_volatile, discarded_potential;
 	uint64_t discard_lost; /* the guest was faster than the CAS */
 	uint64_t swapped_out, swapped_in;
 	uint64_t swap_out_bytes, swap_in_bytes;
 	uint64_t fault_zero, fault_preserved, fault_stale, fault_discard;
+	uint64_t armed;	       /* by ESSA_CMD_ARM, each time */
+	uint64_t fault_write;  /* writes that found a frame protected */
 	uint64_t device_fills; /* filled for a device access */
 	uint64_t release_batches;
 	uint64_t busy_waits; /* ESSA_CMD_WAIT calls that slept */
@@ -114,6 +119,9 @@ unsigned int mem_regions(const struct mem *mem, const struct mem_region **out);
  */
 void *mem_table(const struct mem *mem, size_t *len_bytes, uint64_t *nr_frames);
 
+/** mem_features() - ESSA_FEAT_* of the table and the slow path, but for TEST */
+uint32_t mem_features(const struct mem *mem);
+
 /**
  * mem_get() - make a range accessible to the host and keep it so
  * @gpa: start, untrusted
@@ -121,7 +129,7 @@ void *mem_table(const struct mem *mem, size_t *len_bytes, uint64_t *nr_frames);
  * @hva: set to the address of @gpa
  *
  * The frames become resident and are neither discarded, paged out nor moved
- * until mem_put() with the same range.
+ * until mem_put() with the same range.  They count as written (R-POT-3).
  * Context: a thread that holds no lock of mem; may sleep; not the pager's.
  * Return: 0; -EFAULT if the range is not wholly inside one region of RAM or a
  * frame in it is discarded; -EBUSY if a frame is pinned 65535 times already;

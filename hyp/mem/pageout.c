@@ -27,7 +27,7 @@ int pageout_init(struct mem *mem, const char **why)
 	madvise(p, STAGING_BYTES, MADV_NOHUGEPAGE);
 	madvise(p, STAGING_BYTES, MADV_DONTFORK);
 	/* UFFDIO_MOVE wants its destination registered, both ways. */
-	return uffd_register(mem->uffd, p, STAGING_BYTES, why);
+	return uffd_register(mem->uffd, p, STAGING_BYTES, false, why);
 }
 
 void pageout_fini(struct mem *mem)
@@ -50,6 +50,8 @@ int __pageout_claim(struct mem *mem, uint64_t idx)
 	if (f->content != FRAME_RESIDENT)
 		return -EINVAL;
 	f->busy = FRAME_PAGE_OUT;
+	/* The page loses its write protection on its way. */
+	f->armed = 0;
 	return 0;
 }
 

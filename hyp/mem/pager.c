@@ -78,15 +78,42 @@ static void resolve(struct mem *mem, uint64_t idx)
 		limit_uncharge(mem, 1);
 }
 
+/* A write to a page that was there, and protected. */
+static void resolve_write(struct mem *mem, uint64_t idx)
+{
+	struct frame *f = &mem->frames[idx];
+
+	mem_count(&mem->count.fault_write, 1);
+	frame_lock(mem, idx);
+	if (f->busy) {
+		/* Once its discard is over it meets the marker. */
+		f->waited = 1;
+		frame_unlock(mem, idx);
+	} else if (f->content == FRAME_RESIDENT) {
+		__track_allow_write(mem, idx);
+		frame_unlock(mem, idx);
+	} else {
+		frame_unlock(mem, idx);
+		/* Gone since: the access finds out. */
+		uffd_wake(mem->uffd, mem_hva(mem, idx), MEM_PAGE_SIZE);
+	}
+}
+
 static void drain(struct mem *mem)
 {
 	void *addr;
 	uint64_t idx;
+	bool write;
 
-	while (!mem_is_stopping(mem) && uffd_read(mem->uffd, &addr) == 1) {
+	while (!mem_is_stopping(mem) &&
+	       uffd_read(mem->uffd, &addr, &write) == 1) {
 		idx = ((uintptr_t)addr - (uintptr_t)mem->ram) >> MEM_PAGE_SHIFT;
 		/* Nobody touches the staging area while it has no pages. */
-		if (idx < mem->nr_frames)
+		if (idx >= mem->nr_frames)
+			continue;
+		if (write)
+			resolve_write(mem, idx);
+		else
 			resolve(mem, idx);
 	}
 }

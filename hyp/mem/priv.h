@@ -10,6 +10,8 @@
  *	swap bitmap		any thread		swap->lock
  *	pageout			reclaim, test hooks	pageout.lock
  *	reclaim			reclaim thread		no one else looks
+ *	track.blocks		any thread		atomics; set and cleared
+ *						under a stripe of the block
  *	count			any thread		relaxed atomics
  *
  * Lock order: pageout.lock -> stripe -> swap->lock.  limit.lock is a leaf.  No
@@ -28,6 +30,7 @@
 #include "hyp/mem/pageout.h"
 #include "hyp/mem/reclaim.h"
 #include "hyp/mem/swap.h"
+#include "hyp/mem/track.h"
 
 #define MEM_PAGE_SHIFT 12
 #define MEM_HOLE_START (3ull << 30)
@@ -35,7 +38,9 @@
 
 struct mem_counters {
 	_Atomic uint64_t preserved;
-	_Atomic uint64_t discarded_unused, discarded_volatile, discard_lost;
+	_Atomic uint64_t discarded_unused, discarded_volatile;
+	_Atomic uint64_t discarded_potential, discard_lost;
+	_Atomic uint64_t armed, fault_write;
 	_Atomic uint64_t swapped_out, swapped_in;
 	_Atomic uint64_t swap_out_bytes, swap_in_bytes;
 	_Atomic uint64_t fault_zero, fault_preserved, fault_stale;
@@ -63,6 +68,7 @@ struct mem {
 	struct swap *swap; /* NULL: none */
 	struct pageout pageout;
 	struct reclaim reclaim;
+	struct track track;
 	struct mem_counters count;
 
 	/* ESSA_FEAT_* in use; 0: every frame counts as Stable */

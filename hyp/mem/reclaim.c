@@ -199,6 +199,35 @@ static void discard_volatile(struct mem *mem, uint64_t need)
 	discard_flush(mem, &r->batch);
 }
 
+/* Known unwritten: nothing is lost but what the guest can get again. */
+static void discard_potential(struct mem *mem, uint64_t need)
+{
+	struct reclaim *r = &mem->reclaim;
+	uint64_t begin = mem->track.hand;
+	uint64_t block = begin;
+	uint64_t end = nr_blocks(mem);
+	uint64_t mask;
+
+	while (r->batch.nr_freed + r->batch.nr < need) {
+		block = track_next(mem, block, end);
+		if (block == end) {
+			if (end == begin)
+				break;
+			/* From the start, up to where this began. */
+			end = begin;
+			block = 0;
+			continue;
+		}
+		mask = track_clean(mem, block);
+		if (mask)
+			discard_commit_block(mem, &r->batch,
+					     block * FRAME_BLOCK, mask);
+		block++;
+	}
+	mem->track.hand = block < nr_blocks(mem) ? block : 0;
+	discard_flush(mem, &r->batch);
+}
+
 /* Generations are bytes: make room by merging old ones. */
 static void next_generation(struct mem *mem)
 {
@@ -296,6 +325,8 @@ static uint64_t round_of(struct mem *mem, uint64_t need)
 		reclaim_scan(mem, need);
 		if (r->batch.nr_freed < need)
 			discard_volatile(mem, need);
+		if (r->batch.nr_freed < need && mem->track.offered)
+			discard_potential(mem, need);
 		next_generation(mem);
 	}
 	freed = r->batch.nr_freed;

@@ -2,8 +2,9 @@
 /*
  * Reclaim thread: holds the VM at its resident limit.
  *
- * Order: Unused; Volatile, longest first; Stable (and Potentially Volatile,
- * whose cleanness is not tracked) by second chance to the swap file.
+ * Order: Unused; Volatile, longest first; Potentially Volatile that is known
+ * unwritten; Stable, and what else is Potentially Volatile, by second chance to
+ * the swap file.
  */
 #ifndef HYP_MEM_RECLAIM_H
 #define HYP_MEM_RECLAIM_H

@@ -76,7 +76,7 @@ int __state_commit_discard(struct mem *mem, uint64_t idx, uint8_t *old)
 		}
 		if (state_usage(mem, byte) == ESSA_STABLE)
 			return -EBUSY;
-		next = essa_host_discard(byte, 0);
+		next = essa_host_discard(byte, mem->frames[idx].armed);
 		if (next < 0)
 			return -EBUSY;
 #ifdef HYP_BREAK_LATE_RELEASE

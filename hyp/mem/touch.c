@@ -12,6 +12,8 @@
 #else
 #define GUEST_SAVE_MASK 0
 #endif
+/* Guests race on their memory with each other, devices and the host. */
+#define RACY __attribute__((no_sanitize("thread")))
 
 static __thread sigjmp_buf guest_env;
 static __thread volatile sig_atomic_t guest_armed;
@@ -54,8 +56,8 @@ void guest_init(void)
 	sigaction(SIGUSR1, &kick, NULL);
 }
 
-enum guest_access guest_access(struct mem *mem, volatile uint64_t *p,
-			       uint64_t *val, int is_write)
+RACY enum guest_access guest_access(struct mem *mem, volatile uint64_t *p,
+				    uint64_t *val, int is_write)
 {
 	volatile int tries = 0;
 	uint64_t gpa;

@@ -59,13 +59,17 @@ static int open_fd(void)
 	return fd < 0 ? -err : fd;
 }
 
-int uffd_open(int *fd, const char **why)
+static int ask_api(int uffd, uint64_t features)
 {
-	struct uffdio_api api = {
-		.api = UFFD_API,
-		.features = UFFD_FEATURE_POISON | UFFD_FEATURE_MOVE,
-	};
-	int err;
+	struct uffdio_api api = { .api = UFFD_API, .features = features };
+
+	return ioctl(uffd, UFFDIO_API, &api) < 0 ? -errno : 0;
+}
+
+int uffd_open(int *fd, bool *protect, const char **why)
+{
+	const uint64_t need = UFFD_FEATURE_POISON | UFFD_FEATURE_MOVE;
+	int err = -EINVAL;
 	int uffd = open_fd();
 
 	if (uffd == -ENOSYS) {
@@ -76,8 +80,13 @@ int uffd_open(int *fd, const char **why)
 		*why = "userfaultfd refused: run as root, or allow access to /dev/userfaultfd";
 		return uffd;
 	}
-	if (ioctl(uffd, UFFDIO_API, &api) < 0) {
-		err = -errno;
+	/* A refused request leaves the descriptor as it was. */
+	if (*protect)
+		err = ask_api(uffd, need | UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+	*protect = !err;
+	if (err)
+		err = ask_api(uffd, need);
+	if (err) {
 		close(uffd);
 		*why = "userfaultfd lacks POISON or MOVE: the host needs Linux 6.8 or newer";
 		return err;
@@ -86,13 +95,16 @@ int uffd_open(int *fd, const char **why)
 	return 0;
 }
 
-int uffd_register(int fd, void *addr, size_t len, const char **why)
+int uffd_register(int fd, void *addr, size_t len, bool protect,
+		  const char **why)
 {
 	const uint64_t need = 1ull << _UFFDIO_COPY | 1ull << _UFFDIO_WAKE |
-			      1ull << _UFFDIO_POISON | 1ull << _UFFDIO_MOVE;
+			      1ull << _UFFDIO_POISON | 1ull << _UFFDIO_MOVE |
+			      (uint64_t)protect << _UFFDIO_WRITEPROTECT;
 	struct uffdio_register reg = {
 		.range = { .start = (uintptr_t)addr, .len = len },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
+		.mode = UFFDIO_REGISTER_MODE_MISSING |
+			(protect ? UFFDIO_REGISTER_MODE_WP : 0),
 	};
 
 	if (ioctl(fd, UFFDIO_REGISTER, &reg) < 0) {
@@ -180,7 +192,30 @@ void uffd_wake(int fd, void *addr, size_t len)
 	ioctl(fd, UFFDIO_WAKE, &r);
 }
 
-int uffd_read(int fd, void **addr)
+static int write_protect(int fd, void *addr, size_t len, uint64_t mode)
+{
+	struct uffdio_writeprotect wp = {
+		.range = { .start = (uintptr_t)addr, .len = len },
+		.mode = mode,
+	};
+
+	while (ioctl(fd, UFFDIO_WRITEPROTECT, &wp) < 0)
+		if (errno != EAGAIN)
+			return -errno;
+	return 0;
+}
+
+int uffd_protect(int fd, void *addr, size_t len)
+{
+	return write_protect(fd, addr, len, UFFDIO_WRITEPROTECT_MODE_WP);
+}
+
+int uffd_unprotect(int fd, void *addr, size_t len)
+{
+	return write_protect(fd, addr, len, 0);
+}
+
+int uffd_read(int fd, void **addr, bool *write)
 {
 	const uint64_t mask = ~(uint64_t)(MEM_PAGE_SIZE - 1);
 	struct uffd_msg msg;
@@ -198,5 +233,6 @@ int uffd_read(int fd, void **addr)
 			break;
 	}
 	*addr = (void *)(uintptr_t)(msg.arg.pagefault.address & mask);
+	*write = msg.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP;
 	return 1;
 }

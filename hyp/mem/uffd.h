@@ -2,27 +2,34 @@
 /*
  * userfaultfd: the only place that issues its ioctls.
  *
- * MISSING, POISON (Linux 6.6) and MOVE (Linux 6.8) are needed.  EVENT_REMOVE is
- * not asked for: with it, madvise() would sleep until the pager has read the
- * event, and the pager waits for reclaim.
+ * MISSING, POISON (Linux 6.6) and MOVE (Linux 6.8) are needed; write protection
+ * is used where the host has it.  EVENT_REMOVE is not asked for: with it,
+ * madvise() would sleep until the pager has read the event, and the pager waits
+ * for reclaim.
  */
 #ifndef HYP_MEM_UFFD_H
 #define HYP_MEM_UFFD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /**
  * uffd_open() - a userfaultfd that can do all this needs
- * @fd:  set on success; close() it
- * @why: on failure set to one static line that says what to do
+ * @fd:      set on success; close() it
+ * @protect: wanted: uffd_protect(); cleared if the host cannot do that
+ * @why:     on failure set to one static line that says what to do
  *
  * Return: 0 or a negative errno.
  */
-int uffd_open(int *fd, const char **why);
+int uffd_open(int *fd, bool *protect, const char **why);
 
-/** uffd_register() - MISSING mode for @len bytes of anonymous memory */
-int uffd_register(int fd, void *addr, size_t len, const char **why);
+/**
+ * uffd_register() - @len bytes of anonymous memory, accesses to what is missing
+ * @protect: and writes to what uffd_protect() has protected
+ */
+int uffd_register(int fd, void *addr, size_t len, bool protect,
+		  const char **why);
 
 /**
  * uffd_copy() - fill pages from a buffer and wake who waits for them
@@ -46,11 +53,23 @@ int uffd_move(int fd, void *dst, const void *src, size_t len, size_t *moved);
 void uffd_wake(int fd, void *addr, size_t len);
 
 /**
- * uffd_read() - next missing-page message, if there is one
- * @addr: page-aligned address of the access
+ * uffd_protect() - writes to pages that are present become messages
+ *
+ * Holds for whatever the TLBs had before, KVM's included, when it returns.
+ * Return: 0 or a negative errno.
+ */
+int uffd_protect(int fd, void *addr, size_t len);
+
+/** uffd_unprotect() - undo it, and wake who waits. 0 or a negative errno */
+int uffd_unprotect(int fd, void *addr, size_t len);
+
+/**
+ * uffd_read() - next message, if there is one
+ * @addr:  page-aligned address of the access
+ * @write: it is a write to a page that is present, and protected
  *
  * Return: 1; 0 if there is none; a negative errno.
  */
-int uffd_read(int fd, void **addr);
+int uffd_read(int fd, void **addr, bool *write);
 
 #endif /* HYP_MEM_UFFD_H */

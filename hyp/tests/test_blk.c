@@ -8,6 +8,7 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,30 +25,36 @@
 #include "hyp/dev/virtio/blk.h"
 #include "hyp/mem/mem.h"
 
-#define RAM_BYTES   (64 * MIB)
-#define LIMIT_BYTES (8 * MIB)
-#define DISK_BYTES  (8 * MIB)
-#define QUEUE_SIZE  256u
-#define SECTOR	    512u
-#define RINGS_GPA   0x10000u
-#define AVAIL_GPA   (RINGS_GPA + 0x1000)
-#define USED_GPA    (RINGS_GPA + 0x2000)
-#define HEADER_GPA  0x20000u
-#define STATUS_GPA  0x30000u
-#define DATA_GPA    0x100000u
-#define UNWRITTEN   0xee
+#define RAM_BYTES	(64 * MIB)
+#define LIMIT_BYTES	(8 * MIB)
+#define DISK_BYTES	(8 * MIB)
+#define QUEUE_SIZE	256u
+#define SECTOR		512u
+#define RINGS_GPA	0x10000u
+#define AVAIL_OFF	0x1000u
+#define USED_OFF	0x2000u
+#define RINGS_BYTES	0x3000u
+#define OTHER_RINGS_GPA (RINGS_GPA + RINGS_BYTES)
+#define HEADER_GPA	0x20000u
+#define STATUS_GPA	0x30000u
+#define DATA_GPA	0x100000u
+#define UNWRITTEN	0xee
 
 struct disk {
 	char dir[64], path[80];
 	struct mem *mem;
 	struct blk *blk;
+	void *rings;	    /* two sets, pinned */
+	uint64_t rings_gpa; /* of the set in use */
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
 	unsigned int nr_desc; /* in use */
 	uint16_t avail_idx;
-	unsigned int irqs; /* atomic */
-	bool fatal;	   /* atomic */
+	pthread_mutex_t lock; /* guards @irqs; taken below the device's */
+	pthread_cond_t irq;   /* there is one more */
+	unsigned int irqs;
+	bool fatal; /* atomic */
 };
 
 static void on_fatal(void *ctx, int err, const char *what)
@@ -64,16 +71,48 @@ static void on_irq(void *ctx, unsigned int irq, bool level)
 	struct disk *d = ctx;
 
 	(void)irq;
-	if (level)
-		__atomic_fetch_add(&d->irqs, 1, __ATOMIC_RELAXED);
+	if (!level)
+		return;
+	pthread_mutex_lock(&d->lock);
+	d->irqs++;
+	pthread_cond_broadcast(&d->irq);
+	pthread_mutex_unlock(&d->lock);
 }
 
-static void *pin(struct disk *d, uint64_t gpa)
+static unsigned int nr_irqs(struct disk *d)
 {
-	void *hva;
+	unsigned int nr;
 
-	assert_int_equal(mem_get(d->mem, gpa, MEM_PAGE_SIZE, &hva), 0);
-	return hva;
+	pthread_mutex_lock(&d->lock);
+	nr = d->irqs;
+	pthread_mutex_unlock(&d->lock);
+	return nr;
+}
+
+/* Until there have been more than @seen. */
+static void wait_irq(struct disk *d, unsigned int seen, const char *what)
+{
+	struct timespec until;
+	int err = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 10;
+	pthread_mutex_lock(&d->lock);
+	while (d->irqs == seen && !err)
+		err = pthread_cond_timedwait(&d->irq, &d->lock, &until);
+	pthread_mutex_unlock(&d->lock);
+	if (err)
+		fail_msg("no interrupt: %s", what);
+}
+
+static void use_rings(struct disk *d, uint64_t gpa)
+{
+	uint8_t *hva = (uint8_t *)d->rings + (gpa - RINGS_GPA);
+
+	d->rings_gpa = gpa;
+	d->desc = (void *)hva;
+	d->avail = (void *)(hva + AVAIL_OFF);
+	d->used = (void *)(hva + USED_OFF);
 }
 
 static int setup(void **state)
@@ -92,6 +131,8 @@ static int setup(void **state)
 	struct why why = { "" };
 	int fd;
 
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->irq, NULL);
 	strcpy(d->dir, "/tmp/hyp-blk-XXXXXX");
 	assert_non_null(mkdtemp(d->dir));
 	snprintf(d->path, sizeof(d->path), "%s/disk", d->dir);
@@ -105,9 +146,9 @@ static int setup(void **state)
 	if (blk_create(&d->blk, d->path, false, d->mem, &irq, &why))
 		fail_msg("blk_create: %s", why.text);
 	assert_int_equal(blk_start(d->blk), 0);
-	d->desc = pin(d, RINGS_GPA);
-	d->avail = pin(d, AVAIL_GPA);
-	d->used = pin(d, USED_GPA);
+	assert_int_equal(mem_get(d->mem, RINGS_GPA, 2 * RINGS_BYTES, &d->rings),
+			 0);
+	use_rings(d, RINGS_GPA);
 	*state = d;
 	return 0;
 }
@@ -118,14 +159,14 @@ static int teardown(void **state)
 
 	assert_int_equal(blk_stop(d->blk, 10000), 0);
 	blk_destroy(d->blk);
-	mem_put(d->mem, RINGS_GPA, MEM_PAGE_SIZE);
-	mem_put(d->mem, AVAIL_GPA, MEM_PAGE_SIZE);
-	mem_put(d->mem, USED_GPA, MEM_PAGE_SIZE);
+	mem_put(d->mem, RINGS_GPA, 2 * RINGS_BYTES);
 	mem_stop(d->mem);
 	mem_destroy(d->mem);
 	assert_false(d->fatal);
 	unlink(d->path);
 	rmdir(d->dir);
+	pthread_cond_destroy(&d->irq);
+	pthread_mutex_destroy(&d->lock);
 	free(d);
 	return 0;
 }
@@ -166,9 +207,11 @@ static void start(struct disk *d)
 		1u << (VIRTIO_F_VERSION_1 - 32));
 	set_reg(d, VIRTIO_MMIO_STATUS, driver | VIRTIO_CONFIG_S_FEATURES_OK);
 	set_reg(d, VIRTIO_MMIO_QUEUE_NUM, QUEUE_SIZE);
-	set_reg(d, VIRTIO_MMIO_QUEUE_DESC_LOW, RINGS_GPA);
-	set_reg(d, VIRTIO_MMIO_QUEUE_AVAIL_LOW, AVAIL_GPA);
-	set_reg(d, VIRTIO_MMIO_QUEUE_USED_LOW, USED_GPA);
+	set_reg(d, VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)d->rings_gpa);
+	set_reg(d, VIRTIO_MMIO_QUEUE_AVAIL_LOW,
+		(uint32_t)d->rings_gpa + AVAIL_OFF);
+	set_reg(d, VIRTIO_MMIO_QUEUE_USED_LOW,
+		(uint32_t)d->rings_gpa + USED_OFF);
 	set_reg(d, VIRTIO_MMIO_QUEUE_READY, 1);
 	set_reg(d, VIRTIO_MMIO_STATUS,
 		driver | VIRTIO_CONFIG_S_FEATURES_OK |
@@ -222,13 +265,14 @@ static uint16_t used_idx(const struct disk *d)
 
 static void wait_all(struct disk *d)
 {
-	uint64_t until = now_ms() + 10000;
+	unsigned int seen;
 
-	while (used_idx(d) != d->avail_idx) {
-		if (now_ms() > until)
-			fail_msg("%u of %u requests done", used_idx(d),
-				 d->avail_idx);
-		usleep(100);
+	/* The ring is written before its interrupt comes. */
+	for (;;) {
+		seen = nr_irqs(d);
+		if (used_idx(d) == d->avail_idx)
+			return;
+		wait_irq(d, seen, "requests are not done");
 	}
 }
 
@@ -277,7 +321,7 @@ static void what_is_written_is_read(void **state)
 	assert_int_equal(mem_read(d->mem, DATA_GPA + 0x8000, in, sizeof(in)),
 			 0);
 	assert_memory_equal(in, out, sizeof(in));
-	assert_true(__atomic_load_n(&d->irqs, __ATOMIC_RELAXED) > 0);
+	assert_true(nr_irqs(d) > 0);
 }
 
 static void what_is_not_the_disks_is_refused(void **state)
@@ -315,15 +359,13 @@ static void a_malformed_request_stops_the_device(void **state)
 {
 	const uint32_t needs_reset = VIRTIO_CONFIG_S_NEEDS_RESET;
 	struct disk *d = *state;
-	uint64_t until = now_ms() + 10000;
+	unsigned int seen = nr_irqs(d);
 
 	start(d);
 	add_request(d, VIRTIO_BLK_T_IN, 0, DATA_GPA, SECTOR, 1, 0);
 	d->desc[0].flags |= VRING_DESC_F_WRITE;
 	publish(d);
-	while (!(get_reg(d, VIRTIO_MMIO_STATUS) & needs_reset) &&
-	       now_ms() < until)
-		usleep(100);
+	wait_irq(d, seen, "the device does not ask for a reset");
 	assert_true(get_reg(d, VIRTIO_MMIO_STATUS) & needs_reset);
 	assert_int_equal(used_idx(d), 0);
 	expect_alive(d);
@@ -346,8 +388,12 @@ static void a_reset_disk_leaves_the_queue_alone(void **state)
 			sched_yield();
 		set_reg(d, VIRTIO_MMIO_STATUS, 0);
 		idx = used_idx(d);
-		if (round % 4 == 3)
-			usleep(round % 50);
+		/* What a disk that goes on does, it does before other work. */
+		if (round % 4 == 3) {
+			use_rings(d, OTHER_RINGS_GPA);
+			expect_alive(d);
+			use_rings(d, RINGS_GPA);
+		}
 		assert_int_equal(used_idx(d), idx);
 	}
 	expect_alive(d);

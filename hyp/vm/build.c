@@ -67,6 +67,7 @@ static int create_mem(struct vm *vm, struct why *why)
 		.swap_dir = cfg->swap_dir,
 		.swap_bytes = cfg->swap_bytes,
 		.hinting = cfg->hints,
+		.potential = true,
 		.storm = cfg->storm,
 		.fatal = on_mem_fatal,
 		.pressure = on_pressure,
@@ -102,6 +103,7 @@ static int map_mem(struct vm *vm, struct cpuid_hints *hints, struct why *why)
 	table = mem_table(vm->mem, &table_bytes, &hints->nr_frames);
 	hints->offered = true;
 	hints->test_hooks = vm->cfg->test_hooks;
+	hints->features = mem_features(vm->mem);
 	hints->table_gpa = LAYOUT_ESSA_TABLE;
 	hints->info_gpa = LAYOUT_ESSA_TABLE + table_bytes;
 	vm->info_gpa = hints->info_gpa;

@@ -41,10 +41,11 @@ void runs_make(struct runs *r, unsigned int len, uint64_t nr_frames);
  * bench_mem() - guest memory without threads, hinting enabled
  * @size_bytes: of RAM
  * @swap:       with a swap file as large
+ * @potential:  with write tracking
  *
  * Exits if that is not possible.
  */
-struct mem *bench_mem(uint64_t size_bytes, bool swap);
+struct mem *bench_mem(uint64_t size_bytes, bool swap, bool potential);
 
 /** bench_resident() - make all frames of the runs Stable and resident */
 void bench_resident(struct mem *mem, const struct runs *r);
@@ -52,6 +53,8 @@ void bench_resident(struct mem *mem, const struct runs *r);
 /** bench_must() - exits, saying what failed, unless @err is 0 */
 void bench_must(int err, const char *what);
 
+void arm_add(struct bench *b);
+void arm_round(struct bench *b, unsigned int round);
 void release_add(struct bench *b);
 void release_round(struct bench *b, unsigned int round);
 void pagein_add(struct bench *b);

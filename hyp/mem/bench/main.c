@@ -48,12 +48,13 @@ void runs_make(struct runs *r, unsigned int len, uint64_t nr_frames)
 	}
 }
 
-struct mem *bench_mem(uint64_t size_bytes, bool swap)
+struct mem *bench_mem(uint64_t size_bytes, bool swap, bool potential)
 {
 	const char *dir = getenv("TMPDIR");
 	const struct mem_config cfg = {
 		.size_bytes = size_bytes,
 		.hinting = true,
+		.potential = potential,
 		.swap_dir = swap ? (dir ? dir : "/tmp") : NULL,
 		.swap_bytes = size_bytes,
 		.fatal = on_fatal,
@@ -63,7 +64,7 @@ struct mem *bench_mem(uint64_t size_bytes, bool swap)
 
 	bench_must(mem_create(&mem, &cfg, &why), why);
 	bench_must(mem_hypercall(mem, ESSA_CMD_ENABLE, ESSA_VERSION,
-				 ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE, false),
+				 mem_features(mem), false),
 		   "cannot enable hinting");
 	return mem;
 }
@@ -88,6 +89,7 @@ int main(int argc, char **argv)
 {
 	static const struct bench_group groups[] = {
 		{ release_add, release_round, NULL },
+		{ arm_add, arm_round, NULL },
 		{ pagein_add, pagein_round, NULL },
 		{ reclaim_add, reclaim_round, NULL },
 	};

@@ -111,7 +111,7 @@ void pagein_add(struct bench *b)
 {
 	unsigned int n;
 
-	mem = bench_mem((uint64_t)FRAMES * MEM_PAGE_SIZE, true);
+	mem = bench_mem((uint64_t)FRAMES * MEM_PAGE_SIZE, true, true);
 	for (n = 0; n < NR_LENGTHS; n++) {
 		runs_make(&runs[n], run_lengths[n], FRAMES);
 		line[n][0] = bench_add(b, "page-in", "pread+copy loop",

@@ -47,7 +47,7 @@ void reclaim_add(struct bench *b)
 {
 	unsigned int i, k;
 
-	mem = bench_mem((uint64_t)TABLE_BYTES * MEM_PAGE_SIZE, false);
+	mem = bench_mem((uint64_t)TABLE_BYTES * MEM_PAGE_SIZE, false, true);
 	nr_kinds = essa_scanners(kinds);
 	for (i = 0; i < NR_FILLINGS; i++)
 		for (k = 0; k < nr_kinds; k++)

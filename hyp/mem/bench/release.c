@@ -25,9 +25,10 @@ static const struct usage {
 } usages[] = {
 	{ "unused, ", "madvise loop", ESSA_OP_SET_UNUSED },
 	{ "volatile, ", "madvise+poison loop", ESSA_OP_SET_VOLATILE },
+	{ "potential, ", "madvise+poison loop", ESSA_OP_SET_POTENTIAL },
 };
 
-#define NR_USAGES 2u
+#define NR_USAGES 3u
 
 static char where[NR_USAGES][NR_LENGTHS][32];
 static unsigned int commit_line[NR_USAGES][NR_LENGTHS][NR_SIDES];
@@ -63,7 +64,7 @@ static double bare_release(const struct runs *r, unsigned int op)
 	for (i = 0; i < r->nr; i++) {
 		if (madvise(hva(r, i), bytes, MADV_DONTNEED))
 			abort();
-		if (op == ESSA_OP_SET_VOLATILE &&
+		if (op != ESSA_OP_SET_UNUSED &&
 		    uffd_poison(mem->uffd, hva(r, i), bytes))
 			abort();
 	}
@@ -90,7 +91,7 @@ static double bare_commit(const struct runs *r, unsigned int op)
 		for (k = 0; k < r->len; k++) {
 			uint8_t *p = &mem->table[r->first[i] + k];
 			uint8_t old = __atomic_load_n(p, __ATOMIC_RELAXED);
-			uint8_t next = (uint8_t)essa_host_discard(old, 0);
+			uint8_t next = (uint8_t)essa_host_discard(old, 1);
 
 			if (!__atomic_compare_exchange_n(p, &old, next, 0,
 							 __ATOMIC_SEQ_CST,
@@ -115,16 +116,31 @@ static void commit_run(struct discard_batch *b, uint64_t idx, unsigned int len)
 				     mask << idx % FRAME_BLOCK);
 }
 
+static void arm(const struct runs *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->nr; i++)
+		bench_must(track_arm(mem, r->first[i], r->len), "cannot arm");
+}
+
+static uint64_t discarded(void)
+{
+	return mem->count.discarded_unused + mem->count.discarded_volatile +
+	       mem->count.discarded_potential;
+}
+
 /* In batches as large as reclaim's. */
 static void hyp(const struct runs *r, unsigned int op, double *commit,
 		double *release)
 {
-	const uint64_t before =
-		mem->count.discarded_unused + mem->count.discarded_volatile;
+	const uint64_t before = discarded();
 	static struct discard_batch b;
 	uint64_t t[3], sum[2] = { 0, 0 };
 	unsigned int i = 0;
 
+	if (op == ESSA_OP_SET_POTENTIAL)
+		arm(r);
 	set_states(r, op);
 	while (i < r->nr) {
 		unsigned int frames = 0;
@@ -141,9 +157,7 @@ static void hyp(const struct runs *r, unsigned int op, double *commit,
 		sum[1] += t[2] - t[1];
 	}
 	/* Whoever does not do the work is no faster. */
-	if (mem->count.discarded_unused + mem->count.discarded_volatile -
-		    before !=
-	    (uint64_t)r->nr * r->len)
+	if (discarded() - before != (uint64_t)r->nr * r->len)
 		abort();
 	*commit = (double)sum[0] / r->nr / r->len;
 	*release = (double)sum[1] / r->nr / r->len;
@@ -154,7 +168,7 @@ void release_add(struct bench *b)
 {
 	unsigned int u, n;
 
-	mem = bench_mem((uint64_t)FRAMES * MEM_PAGE_SIZE, false);
+	mem = bench_mem((uint64_t)FRAMES * MEM_PAGE_SIZE, false, true);
 	for (n = 0; n < NR_LENGTHS; n++)
 		runs_make(&runs[n], run_lengths[n], FRAMES);
 	for (u = 0; u < NR_USAGES; u++)

@@ -227,7 +227,7 @@ static void step_stable(struct guest *g, uint64_t gfn)
 		device_access(g, gfn);
 		break;
 	case 3:
-		/* As stable for a host that does not track writes. */
+		/* As stable, since nobody has armed it. */
 		op(g, gfn, ESSA_OP_SET_POTENTIAL);
 		verify(g, gfn, p->stamp, false);
 		op(g, gfn, ESSA_OP_SET_STABLE);
@@ -319,6 +319,7 @@ static struct stress *stress_start(bool storm, uint64_t limit)
 		.swap_dir = swap_dir(),
 		.swap_bytes = 2 * NR_FRAMES * MEM_PAGE_SIZE,
 		.hinting = true,
+		.potential = true,
 		.storm = storm,
 		.fatal = on_fatal,
 		.ctx = st,
@@ -337,8 +338,7 @@ static struct stress *stress_start(bool storm, uint64_t limit)
 	mem_regions(st->mem, &r);
 	st->ram = r[0].hva;
 	assert_int_equal(mem_hypercall(st->mem, ESSA_CMD_ENABLE, ESSA_VERSION,
-				       ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE,
-				       false),
+				       mem_features(st->mem), false),
 			 0);
 	return st;
 }
@@ -479,6 +479,13 @@ static void *victim(void *arg)
 		case 2:
 			mem_read(st->mem, gfn * MEM_PAGE_SIZE, &val, 8);
 			break;
+		case 3:
+			/* Whatever states they are in. */
+			ret = mem_hypercall(st->mem, ESSA_CMD_ARM,
+					    r % NR_FRAMES, r >> 33 & 255,
+					    false);
+			CHECK(st, ret == 0 || ret == -EINVAL, "arm: %d", ret);
+			break;
 		}
 	}
 	return NULL;
@@ -489,6 +496,7 @@ static void hostile_table_harms_only_its_own_guest(void **s)
 	struct stress *st = stress_start(true, 2 * MIB);
 	uint64_t seed = test_seed();
 	struct guest g[NR_GUESTS + 1];
+	struct mem_stats stats;
 	struct mem_dist dist;
 	unsigned int i, k;
 	uint64_t gfn, val, sum = 0;
@@ -526,7 +534,12 @@ static void hostile_table_harms_only_its_own_guest(void **s)
 		for (k = 0; k < 3; k++)
 			sum += dist.n[i][k];
 	assert_int_equal(sum, NR_FRAMES);
-	printf("# accesses %lu\n", st->verified);
+	mem_get_stats(st->mem, &stats);
+	printf("# accesses %lu, armed %lu, written %lu, discarded as clean %lu\n",
+	       st->verified, stats.armed, stats.fault_write,
+	       stats.discarded_potential);
+	assert_true(stats.fault_write > 0);
+	assert_true(stats.discarded_potential > 0);
 	failures = atomic_load(&st->failures);
 	stress_end(st);
 	assert_int_equal(failures, 0);

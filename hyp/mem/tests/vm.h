@@ -58,11 +58,10 @@ static inline void vm_start(struct vm *vm, struct mem_config cfg)
 	mem_regions(vm->mem, &r);
 	vm->ram = r[0].hva;
 	if (cfg.hinting)
-		assert_int_equal(
-			mem_hypercall(vm->mem, ESSA_CMD_ENABLE, ESSA_VERSION,
-				      ESSA_FEAT_UNUSED | ESSA_FEAT_VOLATILE,
-				      false),
-			0);
+		assert_int_equal(mem_hypercall(vm->mem, ESSA_CMD_ENABLE,
+					       ESSA_VERSION,
+					       mem_features(vm->mem), false),
+				 0);
 }
 
 static inline void vm_end(struct vm *vm)
