@@ -26,6 +26,7 @@ struct mem; /* opaque */
  * @swap_bytes:   most bytes the swap file may hold
  * @hinting:      take the guest's state table into account
  * @storm:        discard every volatile frame as soon as it is seen
+ * @always_pressure: tell the guest that reclaim is near when it is not, too
  * @fatal:        called once, from any thread, when the guest can no longer
  *		  run without losing data (swap full, I/O error); @err is a
  *		  negative errno, @what one line that says what to do.  Must
@@ -42,6 +43,7 @@ struct mem_config {
 	uint64_t swap_bytes;
 	bool hinting;
 	bool storm;
+	bool always_pressure;
 	void (*fatal)(void *ctx, int err, const char *what);
 	void (*pressure)(void *ctx, bool on);
 	void *ctx;

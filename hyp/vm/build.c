@@ -68,6 +68,7 @@ static int create_mem(struct vm *vm, struct why *why)
 		.swap_bytes = cfg->swap_bytes,
 		.hinting = cfg->hints,
 		.storm = cfg->storm,
+		.always_pressure = cfg->pressure,
 		.fatal = on_mem_fatal,
 		.pressure = on_pressure,
 		.ctx = vm,
