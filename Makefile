@@ -32,13 +32,13 @@ endif
 msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) '$(2:$(O)/%=%)')
 
 include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild hyp/sim/Kbuild tools/lab/Kbuild tools/disk/Kbuild \
-	tools/trace/Kbuild guest-tests/Kbuild
+	tools/trace/Kbuild tools/count/Kbuild guest-tests/Kbuild
 -include selftests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
 spec-table := $(B)/essa-emu/tools/spec-table
 srcs := $(essa-tool-y) $(model-gen-y) $(essa-src-y) $(essa-emu-y) $(essa-trace-y) $(essa-bench-y) \
 	$(essa-test-y) $(mem-y) $(mem-touch-y) $(mem-test-y) $(mem-bench-y) $(hyp-y) $(hyp-test-y) $(sim-y) \
-	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y) $(trace-tool-y) $(trace-test-y)
+	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y) $(count-y) $(trace-tool-y) $(trace-test-y)
 # What a host needs of essa-emu is part of hyp/mem for the linker.
 mem-objs-y := $(mem-y) $(essa-src-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
@@ -130,6 +130,15 @@ $(O)/traces/build.img: tools/trace/mkbuild
 	@mkdir -p $(@D)
 	$(call msg,DISK,$@)
 	$(Q)tools/trace/mkbuild $@
+# The same with more sources: to compile, and to read.
+$(O)/cost/build.img: tools/trace/mkbuild
+	@mkdir -p $(@D)
+	$(call msg,DISK,$@)
+	$(Q)tools/trace/mkbuild $@ 5
+$(O)/states/trees.img: tools/trace/mkbuild
+	@mkdir -p $(@D)
+	$(call msg,DISK,$@)
+	$(Q)tools/trace/mkbuild $@ 99
 traces: setup ## record the traces of essa-emu/traces again (15 minutes)
 	$(Q)$(MAKE) record-traces
 record-traces: all $(trace-tool) $(guest-record) $(lab)/ready $(kernel)/bzImage-record \
@@ -167,7 +176,7 @@ setup: ## install the Debian packages that are missing
 	$(Q)tools/setup
 check: setup ## everything: unit tests, sanitizers, style, selftests in the lab
 	$(Q)$(MAKE) check-all
-check-all: all style $(tests) $(sim-broken) $(guests) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
+check-all: all style $(tests) $(sim-broken) $(guests) $(count-plugin) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
 		$(kernel)/bzImage $(kselftest-initrd) $(O)/disk.img
 	$(Q)$(MAKE) SAN=address,undefined all-tests
 	$(Q)$(MAKE) SAN=thread all-tests
@@ -191,6 +200,11 @@ bench-native: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operati
 	@echo 'Picture: $(O)/bench/essa.svg (and .png)'
 bench-guest: all $(guests) $(lab)/ready $(kernel)/bzImage ## what operations cost in a guest, and how many exits
 	$(Q)O=$(O) tools/bench-guest
+# COST_BOOTS=, COST_ROUNDS=, COST_FILES=, COST_SIDES=
+bench-kernel: $(count-plugin) $(guest-initrd) $(O)/cost/build.img $(kernel)/bzImage-stock $(kernel)/bzImage-cost ## instructions that page hinting costs guests, off and on, beside the unpatched kernel
+	$(Q)O=$(O) tools/bench-kernel
+chart-states: all $(guest-record) $(O)/states/trees.img $(lab)/ready $(kernel)/bzImage ## share of page states over time: boot, grep of source trees, a build
+	$(Q)O=$(O) tools/chart-states
 sim: $(B)/hyp/sim/hyp-sim ## replay traces in GUESTS=100 guests, hints on and off
 	$(Q)O=$(O) tools/sim
 run: setup ## the demonstration: a guest robbed of its pages, and the figures
@@ -219,6 +233,6 @@ help: ## this text
 	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all all-tests analyze asan bench-essa bench-guest bench-native check check-all check-sim clean compdb disk \
+.PHONY: all all-tests analyze asan bench-essa bench-guest bench-kernel bench-native chart-states check check-all check-sim clean compdb disk \
 	format help kselftest lab lab-shell layers record-traces run run-demo setup sim spec style traces tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))

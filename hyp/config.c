@@ -22,6 +22,7 @@ enum opt {
 	OPT_CMDLINE,
 	OPT_NO_HINTS,
 	OPT_STORM,
+	OPT_PRESSURE,
 	OPT_TEST_HOOKS,
 	OPT_STATS,
 	OPT_STATS_MS,
@@ -44,6 +45,7 @@ static const struct option options[] = {
 	{ "cmdline", required_argument, NULL, OPT_CMDLINE },
 	{ "no-hints", no_argument, NULL, OPT_NO_HINTS },
 	{ "storm", no_argument, NULL, OPT_STORM },
+	{ "pressure", no_argument, NULL, OPT_PRESSURE },
 	{ "test-hooks", no_argument, NULL, OPT_TEST_HOOKS },
 	{ "stats", required_argument, NULL, OPT_STATS },
 	{ "stats-ms", required_argument, NULL, OPT_STATS_MS },
@@ -78,6 +80,7 @@ const char *config_help(void)
 "  --swap-size SIZE  most bytes in the swap file (default: as --mem)\n"
 "  --no-hints        do not offer page hinting to the guest\n"
 "  --storm           discard every volatile page as soon as it is seen\n"
+"  --pressure        tell the guest from the beginning that memory is short\n"
 "  --test-hooks      let the guest ask for discards (ESSA_CMD_TEST_*), and\n"
 "                    for the exits so far, by a write to I/O port 0xf5\n"
 "  --stats FILE      write a line of statistics (CSV) every --stats-ms\n"
@@ -223,6 +226,9 @@ static int parse_opt(struct config *cfg, int opt, struct why *why)
 	case OPT_STORM:
 		cfg->storm = true;
 		return 0;
+	case OPT_PRESSURE:
+		cfg->pressure = true;
+		return 0;
 	case OPT_TEST_HOOKS:
 		cfg->test_hooks = true;
 		return 0;
@@ -328,6 +334,9 @@ static int check(struct config *cfg, struct why *why)
 		return why_set(why, 0, "--mem must be from 16M to 512G");
 	if (cfg->storm && !cfg->hints)
 		return why_set(why, 0, "--storm needs hints; drop --no-hints");
+	if (cfg->pressure && !cfg->hints)
+		return why_set(why, 0,
+			       "--pressure needs hints; drop --no-hints");
 	if (cfg->record_path && !cfg->hints)
 		return why_set(why, 0, "--record needs hints; drop --no-hints");
 	if (cfg->record_path && cfg->cpus != 1)

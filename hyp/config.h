@@ -44,6 +44,7 @@ struct config {
 	uint64_t swap_bytes;
 	bool hints;
 	bool storm;
+	bool pressure;
 	bool test_hooks;
 	bool sandbox;
 	const char *stats_path; /* NULL: none */

@@ -515,6 +515,24 @@ static void operations_are_idempotent(void **s)
 		}
 }
 
+/* R-ORD-1's short cut for a frame that is being freed, and for no other. */
+static void or_of_unused_is_set_unused_for_stable_frames(void **s)
+{
+	unsigned int byte;
+
+	(void)s;
+	for (byte = 0; byte < 256; byte++) {
+		int stable = !(byte & (ESSA_USAGE_MASK | ESSA_PENDING));
+		int next = essa_next((__u8)byte, ESSA_OP_SET_UNUSED);
+
+		if (stable)
+			assert_int_equal(next, byte | ESSA_UNUSED);
+		else if ((byte & ESSA_USAGE_MASK) != ESSA_UNUSED ||
+			 byte & ESSA_PENDING)
+			assert_int_not_equal(next, byte | ESSA_UNUSED);
+	}
+}
+
 /* Every byte in every lane, beside others; xorshift64 for these. */
 static void words_are_eight_bytes(void **state)
 {
@@ -584,6 +602,7 @@ int main(void)
 		cmocka_unit_test(stable_or_pending_is_never_discarded),
 		cmocka_unit_test(only_a_discard_makes_a_frame_discarded),
 		cmocka_unit_test(operations_are_idempotent),
+		cmocka_unit_test(or_of_unused_is_set_unused_for_stable_frames),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

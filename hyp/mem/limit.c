@@ -60,7 +60,7 @@ static bool wants_pressure(struct mem *mem, bool now)
 {
 	uint64_t limit = atomic_load(&mem->limit.limit);
 
-	if (mem->cfg.storm)
+	if (mem->cfg.storm || mem->cfg.always_pressure)
 		return true;
 	return limit != UINT64_MAX &&
 	       atomic_load(&mem->limit.charged) > limit - limit / (now ? 3 : 4);

@@ -28,6 +28,7 @@ struct mem; /* opaque */
  * @potential:    with @hinting: offer Potentially Volatile as well, if the host
  *		  kernel can tell of writes; see mem_features()
  * @storm:        discard every volatile frame as soon as it is seen
+ * @always_pressure: tell the guest that reclaim is near when it is not, too
  * @fatal:        called once, from any thread, when the guest can no longer
  *		  run without losing data (swap full, I/O error); @err is a
  *		  negative errno, @what one line that says what to do.  Must
@@ -45,6 +46,7 @@ struct mem_config {
 	bool hinting;
 	bool potential;
 	bool storm;
+	bool always_pressure;
 	void (*fatal)(void *ctx, int err, const char *what);
 	void (*pressure)(void *ctx, bool on);
 	void *ctx;

@@ -189,6 +189,7 @@ static void bad_lines_are_refused_with_a_reason(void **state)
 		{ "hyp run --kernel @S --limit 64M --swap @S",
 		  "is not a directory" },
 		{ "hyp run --kernel @S --storm --no-hints", "--storm" },
+		{ "hyp run --kernel @S --pressure --no-hints", "--pressure" },
 		{ "hyp run --kernel @S --record x --no-hints", "--record" },
 		{ "hyp run --kernel @S --record x --cpus 2", "--cpus 1" },
 		{ "hyp run --kernel @S --timeout soon", "--timeout" },

@@ -69,6 +69,7 @@ static int create_mem(struct vm *vm, struct why *why)
 		.hinting = cfg->hints,
 		.potential = true,
 		.storm = cfg->storm,
+		.always_pressure = cfg->pressure,
 		.fatal = on_mem_fatal,
 		.pressure = on_pressure,
 		.ctx = vm,

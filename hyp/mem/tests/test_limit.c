@@ -135,6 +135,21 @@ static void pressure_comes_before_the_limit(void **s)
 	vm_end(vm);
 }
 
+static void always_pressure_needs_no_limit(void **s)
+{
+	struct told told = { .now = -1 };
+
+	(void)s;
+	vm_start(&told.vm, CFG(.hinting = true, .pressure = on_pressure,
+			       .always_pressure = true));
+	put(&told.vm, 0, 1);
+	assert_int_equal(atomic_load(&told.now), 1);
+	assert_int_equal(mem_set_limit(told.vm.mem, 1600 * MEM_PAGE_SIZE), 0);
+	assert_int_equal(mem_set_limit(told.vm.mem, 0), 0);
+	assert_int_equal(atomic_load(&told.changes), 1);
+	vm_end(&told.vm);
+}
+
 static void storm_takes_volatile_frames_without_a_limit(void **s)
 {
 	struct vm vm;
@@ -401,6 +416,7 @@ int main(void)
 		cmocka_unit_test(
 			unused_goes_first_then_longest_volatile_then_stable),
 		cmocka_unit_test(pressure_comes_before_the_limit),
+		cmocka_unit_test(always_pressure_needs_no_limit),
 		cmocka_unit_test(storm_takes_volatile_frames_without_a_limit),
 		cmocka_unit_test(full_swap_file_ends_the_vm_with_one_line),
 		cmocka_unit_test(limit_without_swap_ends_the_vm_with_one_line),
