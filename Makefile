@@ -155,9 +155,9 @@ tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y) $(tr
 tests := $(call tests-in,$(B))
 asan-dir := $(O)-address+undefined
 tsan-dir := $(O)-thread
-# needs a kernel of its own: check-sim
-sim-test := selftests/test_simkernel.sh
-selftests := $(filter-out $(sim-test),$(wildcard selftests/test_*.sh)) $(selftest-y:%.c=$(O)/%)
+# need a kernel of their own: check-sim
+sim-tests := selftests/test_simkernel.sh selftests/test_ksim.sh
+selftests := $(filter-out $(sim-tests),$(wildcard selftests/test_*.sh)) $(selftest-y:%.c=$(O)/%)
 run-tests = O=$(O) selftests/run.sh --logs $(O)/logs
 
 all-tests: $(tests)
@@ -188,8 +188,8 @@ kselftest: all $(lab)/ready $(kselftest-initrd) $(if $(KERNEL),,$(kernel)/bzImag
 	$(Q)KERNEL=$(or $(KERNEL),$(kernel)/bzImage-wide) KSELFTESTS=$(or $(KSELFTESTS),all) \
 	  $(if $(FS),FS=$(FS)) O=$(O) selftests/run.sh --logs $(O)/logs/kselftest \
 	  selftests/test_kselftest.sh
-check-sim: $(guests) $(kernel)/bzImage-sim $(O)/disk.img ## the kernel that plays its own hypervisor, in plain QEMU: no lab, no KVM
-	$(Q)O=$(O) selftests/run.sh --logs $(O)/logs/sim $(sim-test)
+check-sim: $(guests) $(kernel)/bzImage-sim $(kselftest-initrd) $(O)/disk.img ## the kernel that plays its own hypervisor, in plain QEMU: no lab, no KVM
+	$(Q)O=$(O) selftests/run.sh --logs $(O)/logs/sim $(sim-tests)
 bench-essa: bench-native bench-guest ## what page states cost, here and in a guest: tables and pictures
 bench-native: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operations, scans, releases and page-ins cost here
 	@mkdir -p $(O)/bench

@@ -105,12 +105,12 @@ lab() {
 	$LABRUN "$@" </dev/null
 }
 
-# plain_qemu SECONDS KERNEL WORDS: boots it without KVM, with $work/disk.img, to
-# $work/out and $work/err.  isa-debug-exit makes 1 of the guest's 0.
+# plain_qemu SECONDS KERNEL WORDS [MEMORY]: boots it without KVM, with $work/disk.img,
+# to $work/out and $work/err.  isa-debug-exit makes 1 of the guest's 0.
 plain_qemu() {
 	timeout -k 5 "$1" "$QEMU" \
 		-M microvm,acpi=off,pit=on,pic=on,rtc=on,isa-serial=on,auto-kernel-cmdline=on \
-		-accel tcg,thread=multi -cpu max -smp 2 -m 256 -nodefaults -no-user-config \
+		-accel tcg,thread=multi -cpu max -smp 2 -m "${4:-256M}" -nodefaults -no-user-config \
 		-nographic -no-reboot -serial stdio -nic none \
 		-device isa-debug-exit,iobase=0xf4,iosize=1 \
 		-kernel "$2" -initrd "$INITRD" \
