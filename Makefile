@@ -170,6 +170,7 @@ style: layers $(spec-table) ## layers, licences, ABI copies, specification, form
 	$(Q)tools/check-license.sh
 	$(Q)tools/check-abi.sh
 	$(Q)tools/check-spec.sh $(spec-table)
+	$(Q)tools/check-rules.sh
 spec: $(spec-table) ## write the transition table of essa-emu/SPEC.md from the code
 	$(Q)tools/check-spec.sh --write $<
 setup: ## install the Debian packages that are missing
