@@ -191,6 +191,10 @@ kselftest: all $(lab)/ready $(kselftest-initrd) $(if $(KERNEL),,$(kernel)/bzImag
 	  selftests/test_kselftest.sh
 check-sim: $(guests) $(kernel)/bzImage-sim $(kselftest-initrd) $(O)/disk.img ## the kernel that plays its own hypervisor, in plain QEMU: no lab, no KVM
 	$(Q)O=$(O) selftests/run.sh --logs $(O)/logs/sim $(sim-tests)
+check-compat: ## the kernel's mm selftests and stress-ng, stock kernel beside ours under --storm (hours; COMPAT=ERE)
+	$(Q)tools/setup compat
+	$(Q)$(MAKE) compat-build
+	$(Q)O=$(O) tools/check-compat
 bench-essa: bench-native bench-guest ## what page states cost, here and in a guest: tables and pictures
 bench-native: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operations, scans, releases and page-ins cost here
 	@mkdir -p $(O)/bench
@@ -234,6 +238,7 @@ help: ## this text
 	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all all-tests analyze asan bench-essa bench-guest bench-kernel bench-native chart-states check check-all check-sim clean compdb disk \
+.PHONY: all all-tests analyze asan bench-essa bench-guest bench-kernel bench-native chart-states \
+	check check-all check-compat check-sim clean compdb disk \
 	format help kselftest lab lab-shell layers record-traces run run-demo setup sim spec style traces tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))
