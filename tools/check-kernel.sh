@@ -60,10 +60,7 @@ for patch; do
 	printf 'kernel-check: %s\n' "$name"
 	# shellcheck disable=SC2086
 	"$tools/kernel-src" "$src" $done
-	# trace event headers have a layout of their own that checkpatch does not know
-	awk '/^diff --git / { skip = / b\/include\/trace\/events\// } !skip' "$patch" >"$dir/patch"
-	(cd "$src" && ./scripts/checkpatch.pl --strict --no-summary --terse --show-types \
-		--ignore FILE_PATH_CHANGES --quiet -) <"$dir/patch" || fail "$name: checkpatch"
+	"$tools/kernel-checkpatch" "$src" "$patch" || fail "$name: checkpatch"
 	for way in ${WAYS:-off on}; do
 		if [ "$way" = on ]; then
 			"$tools/kernel-config" --partial "$src" "$dir/on" \
