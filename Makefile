@@ -146,9 +146,10 @@ tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y) $(tr
 tests := $(call tests-in,$(B))
 asan-dir := $(O)-address+undefined
 tsan-dir := $(O)-thread
-# needs a kernel of its own: check-sim
+# these need kernels of their own: check-sim, check-kernel
 sim-test := selftests/test_simkernel.sh
-selftests := $(filter-out $(sim-test),$(wildcard selftests/test_*.sh)) $(selftest-y:%.c=$(O)/%)
+kernel-tests := selftests/test_kexec.sh
+selftests := $(filter-out $(sim-test) $(kernel-tests),$(wildcard selftests/test_*.sh)) $(selftest-y:%.c=$(O)/%)
 run-tests = O=$(O) selftests/run.sh --logs $(O)/logs
 
 all-tests: $(tests)
@@ -179,8 +180,10 @@ kselftest: all $(lab)/ready $(kselftest-initrd) $(if $(KERNEL),,$(kernel)/bzImag
 	$(Q)KERNEL=$(or $(KERNEL),$(kernel)/bzImage-wide) KSELFTESTS=$(or $(KSELFTESTS),all) \
 	  $(if $(FS),FS=$(FS)) O=$(O) selftests/run.sh --logs $(O)/logs/kselftest \
 	  selftests/test_kselftest.sh
-check-sim: $(guests) $(kernel)/bzImage-sim $(O)/disk.img ## the kernel that plays its own hypervisor, in plain QEMU: no lab, no KVM
+check-sim: $(guests) $(guest-teardown) $(kernel)/bzImage-sim $(O)/disk.img ## the kernel that plays its own hypervisor, in plain QEMU: no lab, no KVM
 	$(Q)O=$(O) selftests/run.sh --logs $(O)/logs/sim $(sim-test)
+check-kernel: all $(lab)/ready $(guest-teardown) $(kernel)/bzImage-wide ## what ends a kernel or reads all its memory, under hyp: kexec, crash dump, CPUs
+	$(Q)O=$(O) selftests/run.sh --logs $(O)/logs/kernel $(kernel-tests)
 bench-essa: bench-native bench-guest ## what page states cost, here and in a guest: tables and pictures
 bench-native: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operations, scans, releases and page-ins cost here
 	@mkdir -p $(O)/bench
@@ -219,6 +222,6 @@ help: ## this text
 	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all all-tests analyze asan bench-essa bench-guest bench-native check check-all check-sim clean compdb disk \
+.PHONY: all all-tests analyze asan bench-essa bench-guest bench-native check check-all check-kernel check-sim clean compdb disk \
 	format help kselftest lab lab-shell layers record-traces run run-demo setup sim spec style traces tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))
