@@ -155,9 +155,11 @@ tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y) $(tr
 tests := $(call tests-in,$(B))
 asan-dir := $(O)-address+undefined
 tsan-dir := $(O)-thread
-# need a kernel of their own: check-sim
+# these need kernels of their own: check-sim, check-kernel
 sim-tests := selftests/test_simkernel.sh selftests/test_ksim.sh
-selftests := $(filter-out $(sim-tests),$(wildcard selftests/test_*.sh)) $(selftest-y:%.c=$(O)/%)
+kernel-tests := selftests/test_kexec.sh
+selftests := $(filter-out $(sim-tests) $(kernel-tests),$(wildcard selftests/test_*.sh)) \
+	$(selftest-y:%.c=$(O)/%)
 run-tests = O=$(O) selftests/run.sh --logs $(O)/logs
 
 all-tests: $(tests)
@@ -189,12 +191,14 @@ kselftest: all $(lab)/ready $(kselftest-initrd) $(if $(KERNEL),,$(kernel)/bzImag
 	$(Q)KERNEL=$(or $(KERNEL),$(kernel)/bzImage-wide) KSELFTESTS=$(or $(KSELFTESTS),all) \
 	  $(if $(FS),FS=$(FS)) O=$(O) selftests/run.sh --logs $(O)/logs/kselftest \
 	  selftests/test_kselftest.sh
-check-sim: $(guests) $(kernel)/bzImage-sim $(kselftest-initrd) $(O)/disk.img ## the kernel that plays its own hypervisor, in plain QEMU: no lab, no KVM
+check-sim: $(guests) $(guest-teardown) $(kernel)/bzImage-sim $(kselftest-initrd) $(O)/disk.img ## the kernel that plays its own hypervisor, in plain QEMU: no lab, no KVM
 	$(Q)O=$(O) selftests/run.sh --logs $(O)/logs/sim $(sim-tests)
 check-compat: ## the kernel's mm selftests and stress-ng, stock kernel beside ours under --storm (hours; COMPAT=ERE)
-	$(Q)tools/setup compat
+	$(Q)tools/setup bash stress-ng xfsprogs libcap-dev libnuma-dev
 	$(Q)$(MAKE) compat-build
 	$(Q)O=$(O) tools/check-compat
+check-kernel: all $(lab)/ready $(guest-teardown) $(kernel)/bzImage-wide ## what ends a kernel or reads all its memory, under hyp: kexec, crash dump, CPUs
+	$(Q)O=$(O) selftests/run.sh --logs $(O)/logs/kernel $(kernel-tests)
 bench-essa: bench-native bench-guest ## what page states cost, here and in a guest: tables and pictures
 bench-native: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operations, scans, releases and page-ins cost here
 	@mkdir -p $(O)/bench
@@ -239,6 +243,6 @@ help: ## this text
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
 .PHONY: all all-tests analyze asan bench-essa bench-guest bench-kernel bench-native chart-states \
-	check check-all check-compat check-sim clean compdb disk \
+	check check-all check-compat check-kernel check-sim clean compdb disk \
 	format help kselftest lab lab-shell layers record-traces run run-demo setup sim spec style traces tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))

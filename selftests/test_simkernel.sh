@@ -5,7 +5,8 @@
 # its KUnit tests, and the workload while pages are discarded under it.
 . "$(dirname "$0")/vm.sh"
 KERNEL=${SIM_KERNEL:-$O/kernel/bzImage-sim}
-need "$KERNEL" "$INITRD" "$DISK"
+TEARDOWN_INITRD=${TEARDOWN_INITRD:-$O/teardown.cpio.gz}
+need "$KERNEL" "$INITRD" "$DISK" "$TEARDOWN_INITRD"
 command -v "$QEMU" >/dev/null || need "$QEMU"
 limit=${SIM_TIMEOUT:-500}
 
@@ -49,6 +50,16 @@ tr -d '\r' <"$work/out" | sed -n '/# Subtest: page_states/,/^[a-z ]*ok [0-9]* pa
 		>"$work/kunit"
 expect "KUnit: all cases ran" retap "KUnit" "$work/kunit"
 expect "KUnit: none was skipped" sh -c '! grep -q SKIP "$1" && grep -q ^ok "$1"' - "$work/kunit"
+
+# What is not in the table, and what goes and comes back.
+teardown_disk "$KERNEL" "$TEARDOWN_INITRD"
+initrd=$INITRD INITRD=$TEARDOWN_INITRD QEMU_MEM=384
+plain_qemu "$limit" "$KERNEL" \
+	"loglevel=5 page_states=sim movablecore=256M sim=20,25 test=teardown step=hotplug"
+INITRD=$initrd QEMU_MEM=
+cases
+expect "hotplug: all steps were done" grep -q '^INIT: all steps done' "$work/console"
+diag "$(grep -E '^(WALK|HOTPLUG):' "$work/console")"
 
 boot "lost when used, wide windows" "fail=5 delay=50"
 # Slow, with small pages in the direct map that come and go.

@@ -137,6 +137,35 @@ copy_disk() {
 	cp --sparse=always --reflink=auto "$DISK" "$1"
 }
 
+# teardown_disk KERNEL INITRD: $work/disk.img with both, and files with checksums
+teardown_disk() {
+	PATH=$PATH:/sbin:/usr/sbin
+	mkdir "$work/files"
+	cp "$1" "$work/files/kernel"
+	cp "$2" "$work/files/initrd"
+	for file in 1 2 3 4 5 6 7 8; do
+		head -c 1000000 /dev/urandom >"$work/files/$file"
+	done
+	(cd "$work/files" && md5sum -- * >"$work/sums") && mv "$work/sums" "$work/files/sums"
+	truncate -s 100M "$work/disk.img"
+	mkfs.ext4 -q -b 4096 -d "$work/files" "$work/disk.img" >"$work/mkfs" 2>&1 || {
+		not_ok "mkfs.ext4 makes a disk"
+		diag_file "$work/mkfs"
+		finish
+	}
+}
+
+# Adds what guest-tests/linux/teardown claims in $work/out; leaves $work/console.
+cases() {
+	tr -d '\r' <"$work/out" >"$work/console"
+	sed -n 's/^.*CASE \(ok\|failed\) /\1 /p' "$work/console" >"$work/cases"
+	while read -r case_result case_name; do
+		expect "$case_name" [ "$case_result" = ok ]
+	done <"$work/cases"
+	expect "claims were made" [ -s "$work/cases" ]
+	! grep -q ^failed "$work/cases" || diag_file "$work/console" 80
+}
+
 finish() {
 	printf 'TAP version 13\n1..%d\n' "$tap_nr"
 	cat "$work/tap"

@@ -76,10 +76,7 @@ for patch; do
 	done="$done $patch"
 	name=${patch##*/}
 	printf 'kernel-check: %s\n' "$name"
-	# trace event headers have a layout of their own that checkpatch does not know
-	awk '/^diff --git / { skip = / b\/include\/trace\/events\// } !skip' "$patch" >"$dir/patch"
-	(cd "$src" && ./scripts/checkpatch.pl --strict --no-summary --terse --show-types \
-		--ignore FILE_PATH_CHANGES --quiet -) <"$dir/patch" || fail "$name: checkpatch"
+	"$tools/kernel-checkpatch" "$src" "$patch" || fail "$name: checkpatch"
 	for way in ${WAYS:-off on}; do
 		# shellcheck disable=SC2086
 		good=$(stamp "$way" $done)

@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# TIMEOUT: 1800
+# A guest whose volatile pages are all discarded reads its memory through /proc/kcore
+# and /dev/mem, is refused hibernation, loses and gets a CPU, starts another kernel by
+# kexec, panics in that one, and reads the memory of the dead kernel in a third.
+. "$(dirname "$0")/vm.sh"
+KERNEL=${WIDE_KERNEL:-$O/kernel/bzImage-wide}
+INITRD=${TEARDOWN_INITRD:-$O/teardown.cpio.gz}
+secs=${KEXEC_SECS:-900}
+need "$HYP" "$KERNEL" "$INITRD"
+export LAB_CPUS="${LAB_CPUS:-1}"
+
+teardown_disk "$KERNEL" "$INITRD"
+lab --timeout $((secs + 120)) "$HYP" run --kernel "$KERNEL" --initrd "$INITRD" \
+	--disk "$work/disk.img" --mem 512M --cpus 2 --storm \
+	--cmdline "loglevel=5 earlyprintk=serial,ttyS0 crashkernel=128M test=teardown step=first" \
+	--summary "$work/summary" --timeout "$secs" >"$work/out" 2>"$work/err"
+code=$?
+cp "$work/out" "$O/kexec.console" 2>/dev/null || :
+
+expect "the guest ends well" [ "$code" = 0 ] || {
+	diag "exit code $code"
+	diag_file "$work/err"
+	diag_file "$work/out" 40
+}
+cases
+for step in first second crash; do
+	expect "step $step was reached" grep -q "^INIT: step $step, " "$work/console"
+done
+expect "all steps were done" grep -q '^INIT: all steps done' "$work/console"
+expect "volatile pages were discarded" \
+	[ "$(value "$work/summary" mem_discarded_volatile)" -gt 1000 ]
+diag "$(grep -E '^(WALK|HOTPLUG):' "$work/console")"
+finish
