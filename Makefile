@@ -33,7 +33,6 @@ msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) '$(2:$(O)/%=%)')
 
 include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild hyp/sim/Kbuild tools/lab/Kbuild tools/disk/Kbuild \
 	tools/trace/Kbuild tools/count/Kbuild guest-tests/Kbuild
--include selftests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
 spec-table := $(B)/essa-emu/tools/spec-table
 srcs := $(essa-tool-y) $(model-gen-y) $(essa-src-y) $(essa-emu-y) $(essa-trace-y) $(essa-bench-y) \
@@ -107,7 +106,7 @@ $(lab)/lab.cpio.gz: $(lab)/agent $(lab)/deb/stamp tools/lab/mkinitrd
 	$(Q)sh tools/lab/mkinitrd $< $(@D)/deb $@
 $(lab)/ready: $(lab)/host $(lab)/lab.cpio.gz $(lab)/kernel
 	$(Q)touch $@
-include kernel-patches/Kbuild essa-emu/models/Kbuild
+include kernel-patches/Kbuild essa-emu/models/Kbuild selftests/Kbuild
 
 $(O)/tools/disk/mkfiles: $(call objs,$(disk-gen-y))
 	$(call msg,LD,$@)

@@ -53,10 +53,10 @@ expect "KUnit: none was skipped" sh -c '! grep -q SKIP "$1" && grep -q ^ok "$1"'
 
 # What is not in the table, and what goes and comes back.
 teardown_disk "$KERNEL" "$TEARDOWN_INITRD"
-initrd=$INITRD INITRD=$TEARDOWN_INITRD QEMU_MEM=384
+initrd=$INITRD INITRD=$TEARDOWN_INITRD
 plain_qemu "$limit" "$KERNEL" \
-	"loglevel=5 page_states=sim movablecore=256M sim=20,25 test=teardown step=hotplug"
-INITRD=$initrd QEMU_MEM=
+	"loglevel=5 page_states=sim movablecore=256M sim=20,25 test=teardown step=hotplug" 384M
+INITRD=$initrd
 cases
 expect "hotplug: all steps were done" grep -q '^INIT: all steps done' "$work/console"
 diag "$(grep -E '^(WALK|HOTPLUG):' "$work/console")"
