@@ -174,9 +174,12 @@ static void step(struct worker *w)
 	uint64_t what = r >> 48 & 63;
 
 	w->steps++;
-	if (what < 2 && (essa.features & ESSA_FEAT_POTENTIAL))
+	if (what < 2 && (essa.features & ESSA_FEAT_POTENTIAL)) {
 		make_potential(w, i);
-	else if (what < 3)
+		/* At once, as the storm leaves few of them for later. */
+		if (r >> 40 & 1)
+			write(w, i);
+	} else if (what < 3)
 		write(w, i);
 	else if (what < 26)
 		make_volatile(w, i, r);

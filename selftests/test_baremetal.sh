@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# TIMEOUT: 900
+# TIMEOUT: 1500
 # The bare-metal guests of guest-tests/ under hyp.
 . "$(dirname "$0")/vm.sh"
 need "$HYP" "$GUESTS/discard.elf"
@@ -9,8 +9,8 @@ need "$HYP" "$GUESTS/discard.elf"
 guest() {
 	name=$1
 	shift
-	lab --timeout 180 "$HYP" run --kernel "$GUESTS/$name.elf" --mem 64M \
-		--timeout 150 "$@" >"$work/$name.out" 2>"$work/$name.err"
+	lab --timeout 330 "$HYP" run --kernel "$GUESTS/$name.elf" --mem 64M \
+		--timeout 300 "$@" >"$work/$name.out" 2>"$work/$name.err"
 	code=$?
 }
 
