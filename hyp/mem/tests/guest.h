@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include <essa/random.h>
+
 #include "hyp/mem/touch.h"
 
 #define MIB (1ull << 20)
@@ -24,11 +26,27 @@
 
 static inline uint64_t rnd(uint64_t *s)
 {
-	*s ^= *s << 13;
-	*s ^= *s >> 7;
-	*s ^= *s << 17;
-	/* The low bits alone are a function of the last low bits. */
-	return (*s * 0x2545f4914f6cdd1dull) >> 8;
+	struct rng r = { *s };
+	uint64_t v = rng_next(&r);
+
+	*s = r.s;
+	return v >> 8;
+}
+
+/* Of all threads: the first few failures are told, all are counted. */
+#define CHECK(run, cond, ...)                                                  \
+	do {                                                                   \
+		if (!(cond) && atomic_fetch_add(&(run)->failures, 1) < 5) {    \
+			printf("# " __VA_ARGS__);                              \
+			printf("\n");                                          \
+		}                                                              \
+	} while (0)
+
+static inline uint64_t stress_ms(void)
+{
+	const char *env = getenv("STRESS_MS");
+
+	return env ? strtoull(env, NULL, 0) : 2000;
 }
 
 static inline uint64_t test_seed(void)

@@ -50,21 +50,6 @@ struct actor {
 	pthread_t thread;
 };
 
-#define CHECK(r, cond, ...)                                                    \
-	do {                                                                   \
-		if (!(cond) && atomic_fetch_add(&(r)->failures, 1) < 5) {      \
-			printf("# " __VA_ARGS__);                              \
-			printf("\n");                                          \
-		}                                                              \
-	} while (0)
-
-static uint64_t stress_ms(void)
-{
-	const char *env = getenv("STRESS_MS");
-
-	return env ? strtoull(env, NULL, 0) : 2000;
-}
-
 static volatile uint64_t *word_of(struct race *r, uint64_t gfn, unsigned int i)
 {
 	return (volatile uint64_t *)(r->ram + gfn * MEM_PAGE_SIZE) + i;

@@ -40,21 +40,6 @@ struct guest {
 	pthread_t thread;
 };
 
-#define CHECK(st, cond, ...)                                                   \
-	do {                                                                   \
-		if (!(cond) && atomic_fetch_add(&(st)->failures, 1) < 5) {     \
-			printf("# " __VA_ARGS__);                              \
-			printf("\n");                                          \
-		}                                                              \
-	} while (0)
-
-static uint64_t stress_ms(void)
-{
-	const char *env = getenv("STRESS_MS");
-
-	return env ? strtoull(env, NULL, 0) : 2000;
-}
-
 static void sleep_ms(long ms)
 {
 	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
