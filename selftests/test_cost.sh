@@ -37,7 +37,8 @@ expect "a page fault is some hundreds of instructions or more" \
 	each page_fault '$5 / $4 > 200 && $5 / $4 < 20000'
 expect "two CPUs have twice the page faults" \
 	awk -F '\t' '{ n[$3] += $4 } END { exit n["parallel_page_fault"] != 2 * n["page_fault"] }' "$runs"
-# The timer ticks in it, too.  Workloads are as repeatable as the kernel's own decisions: bench-kernel prints by how much.
+# The timer ticks in it, too.  Workloads are as repeatable as the kernel's own
+# decisions: bench-kernel prints by how much.
 awk -F '\t' '
 $3 != "calibrate" { next }
 !($3 in low) || $5 < low[$3] { low[$3] = $5 }
