@@ -55,7 +55,7 @@ expect "KUnit: none was skipped" sh -c '! grep -q SKIP "$1" && grep -q ^ok "$1"'
 teardown_disk "$KERNEL" "$TEARDOWN_INITRD"
 initrd=$INITRD INITRD=$TEARDOWN_INITRD
 plain_qemu "$limit" "$KERNEL" \
-	"loglevel=5 page_states=sim movablecore=256M sim=20,25 test=teardown step=hotplug" 384M
+	"loglevel=5 page_states=sim memmap=128M%256M sim=20,25 test=teardown step=hotplug" 512M
 INITRD=$initrd
 cases
 expect "hotplug: all steps were done" grep -q '^INIT: all steps done' "$work/console"

@@ -2,25 +2,52 @@
 /*
  * Reads all memory through a file of the kernel: /proc/kcore or /proc/vmcore, which
  * are ELF core files, or /dev/mem, whose RAM is where /proc/iomem says.  Prints what
- * it read, and how much of that was zero.
+ * it read, how much of that was zero, and how many different pages it found that
+ * are marked: "teardown mark " and a number, then spaces and a newline.
  */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define PAGE 4096ULL
+#define PAGE	  4096ULL
+#define MARK	  "teardown mark "
+#define MAX_MARKS 4096
 
 struct walk {
 	int fd;
+	unsigned int step; /* one of so many pages is read */
 	unsigned long long segments;
 	unsigned long long pages;
 	unsigned long long zero;    /* of these, without content */
 	unsigned long long refused; /* by the kernel, with an error */
+	unsigned int marks;
+	bool marked[MAX_MARKS];
 };
+
+static void find_mark(struct walk *w, const char *page)
+{
+	unsigned long nr;
+	size_t at;
+	char *end;
+
+	/* The last byte ends the number of any other page. */
+	if (memcmp(page, MARK, strlen(MARK)) || page[PAGE - 1] != '\n')
+		return;
+	nr = strtoul(page + strlen(MARK), &end, 10);
+	for (at = (size_t)(end - page); at < PAGE - 1; at++)
+		if (page[at] != ' ')
+			return;
+	if (nr < MAX_MARKS && !w->marked[nr]) {
+		w->marked[nr] = true;
+		w->marks++;
+	}
+}
 
 static void walk_range(struct walk *w, uint64_t offset, uint64_t len)
 {
@@ -29,7 +56,7 @@ static void walk_range(struct walk *w, uint64_t offset, uint64_t len)
 	uint64_t at;
 
 	w->segments++;
-	for (at = 0; at < len; at += PAGE) {
+	for (at = 0; at < len; at += PAGE * w->step) {
 		size_t want = len - at < PAGE ? len - at : PAGE;
 		ssize_t got = pread(w->fd, buf, want, (off_t)(offset + at));
 
@@ -38,6 +65,8 @@ static void walk_range(struct walk *w, uint64_t offset, uint64_t len)
 			w->refused++;
 		else if (!memcmp(buf, zeros, want))
 			w->zero++;
+		else if (want == PAGE)
+			find_mark(w, buf);
 	}
 }
 
@@ -86,11 +115,13 @@ static int walk_mem(struct walk *w)
 
 int main(int argc, char **argv)
 {
-	struct walk w = { 0 };
+	static struct walk w = { .step = 1 };
 	int err;
 
-	if (argc != 2) {
-		fputs("usage: walk /proc/kcore|/proc/vmcore|/dev/mem\n",
+	if (argc == 3)
+		w.step = (unsigned int)strtoul(argv[2], NULL, 10);
+	if (argc < 2 || argc > 3 || !w.step) {
+		fputs("usage: walk /proc/kcore|/proc/vmcore|/dev/mem [STEP]: read one of STEP pages\n",
 		      stderr);
 		return 2;
 	}
@@ -105,7 +136,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "walk: %s: %s\n", argv[1], strerror(-err));
 		return 1;
 	}
-	printf("WALK: %s segments %llu pages %llu zero %llu refused %llu\n",
-	       argv[1], w.segments, w.pages, w.zero, w.refused);
+	printf("WALK: %s segments %llu pages %llu zero %llu marks %u refused %llu\n",
+	       argv[1], w.segments, w.pages, w.zero, w.marks, w.refused);
 	return 0;
 }
