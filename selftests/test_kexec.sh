@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# TIMEOUT: 1800
+# TIMEOUT: 2400
 # A guest whose volatile pages are all discarded reads its memory through /proc/kcore
 # and /dev/mem, is refused hibernation, loses and gets a CPU, starts another kernel by
 # kexec, panics in that one, and reads the memory of the dead kernel in a third.
