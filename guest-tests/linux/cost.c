@@ -21,6 +21,7 @@
 
 #define PAGE	   4096ul
 #define FILE_BYTES (16ul << 20)
+#define SMALL_BYTES (256ul << 10)
 #define NR_GROUPS  100u
 #define NR_SOURCES 48u
 #define MAX_ROUNDS 20u
@@ -70,30 +71,39 @@ static unsigned long calibrate(void)
 	return nr;
 }
 
-/* Touch a mapping and give it back, again and again. */
-static unsigned long fault_loop(int flags, int fd)
+/*
+ * Touch a mapping and give it back, again and again.  A small one gets its page frames
+ * back from the lists of the CPU, a large one has the allocator split and merge blocks,
+ * which is another number of instructions each time.
+ */
+static unsigned long fault_loop(size_t len, int flags, int fd)
 {
-	const size_t len = FILE_BYTES;
+	const unsigned int nr = 8 * FILE_BYTES / len;
 	char *p = map_pages(len, flags, fd);
 	unsigned int i;
 
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < nr; i++) {
 		touch(p, len, fd < 0);
 		if (madvise(p, len, MADV_DONTNEED))
 			die("madvise");
 	}
 	munmap(p, len);
-	return 8 * len / PAGE;
+	return nr * len / PAGE;
 }
 
 static unsigned long anon_fault(void)
 {
-	return fault_loop(MAP_ANONYMOUS, -1);
+	return fault_loop(SMALL_BYTES, MAP_ANONYMOUS, -1);
+}
+
+static unsigned long large_fault(void)
+{
+	return fault_loop(FILE_BYTES, MAP_ANONYMOUS, -1);
 }
 
 static unsigned long file_fault(void)
 {
-	return fault_loop(0, data);
+	return fault_loop(FILE_BYTES, 0, data);
 }
 
 static unsigned long read_loop(size_t len)
@@ -172,6 +182,8 @@ static unsigned long map_unmap(void)
 	return i;
 }
 
+static unsigned long (*thread_loop)(void);
+
 static void *fault_thread(void *cpu)
 {
 	cpu_set_t set;
@@ -179,16 +191,17 @@ static void *fault_thread(void *cpu)
 	CPU_ZERO(&set);
 	CPU_SET((uintptr_t)cpu, &set);
 	sched_setaffinity(0, sizeof(set), &set);
-	return (void *)anon_fault();
+	return (void *)thread_loop();
 }
 
-static unsigned long parallel_fault(void)
+static unsigned long parallel(unsigned long (*loop)(void))
 {
 	pthread_t threads[2];
 	unsigned long nr = 0;
 	void *faults;
 	uintptr_t i;
 
+	thread_loop = loop;
 	for (i = 0; i < 2; i++)
 		if (pthread_create(&threads[i], NULL, fault_thread, (void *)i))
 			die("thread");
@@ -197,6 +210,16 @@ static unsigned long parallel_fault(void)
 		nr += (unsigned long)faults;
 	}
 	return nr;
+}
+
+static unsigned long parallel_fault(void)
+{
+	return parallel(anon_fault);
+}
+
+static unsigned long parallel_large_fault(void)
+{
+	return parallel(large_fault);
 }
 
 /* Both are relative to the disk. */
@@ -253,6 +276,8 @@ static const struct {
 	{ "calibrate", calibrate },
 	{ "page_fault", anon_fault },
 	{ "parallel_page_fault", parallel_fault },
+	{ "page_fault_16m", large_fault },
+	{ "parallel_16m", parallel_large_fault },
 	{ "file_page_fault", file_fault },
 	{ "read_4k", read_4k },
 	{ "read_64k", read_64k },
@@ -261,6 +286,17 @@ static const struct {
 	{ "mmap_munmap", map_unmap },
 	{ "build", build },
 };
+
+/* What the kernel frees later for one workload is not to be counted in the next. */
+static void settle(void)
+{
+	const char *name = "/sys/module/rcutree/parameters/do_rcu_barrier";
+	int fd = open(name, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		die(name);
+	close(fd);
+}
 
 /* Operations; 0: not to be measured. */
 static unsigned long measure(unsigned int nr)
@@ -272,6 +308,7 @@ static unsigned long measure(unsigned int nr)
 			return 0;
 		build_clean();
 	}
+	settle();
 	count_begin();
 	ops = workloads[nr].run();
 	count_end();
