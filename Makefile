@@ -154,7 +154,7 @@ tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y) $(tr
 tests := $(call tests-in,$(B))
 asan-dir := $(O)-address+undefined
 tsan-dir := $(O)-thread
-# these need kernels of their own: check-sim, check-kernel
+# these need kernels of their own: check-sim, check-debug, check-kernel
 sim-tests := selftests/test_simkernel.sh selftests/test_ksim.sh
 kernel-tests := selftests/test_kexec.sh
 selftests := $(filter-out $(sim-tests) $(kernel-tests),$(wildcard selftests/test_*.sh)) \
@@ -192,6 +192,14 @@ kselftest: all $(lab)/ready $(kselftest-initrd) $(if $(KERNEL),,$(kernel)/bzImag
 	  selftests/test_kselftest.sh
 check-sim: $(guests) $(guest-teardown) $(kernel)/bzImage-sim $(kselftest-initrd) $(O)/disk.img ## the kernel that plays its own hypervisor, in plain QEMU: no lab, no KVM
 	$(Q)O=$(O) selftests/run.sh --logs $(O)/logs/sim $(sim-tests)
+# KERNELS=kcsan: that one only
+KERNELS ?= debug kcsan
+check-debug: $(guests) $(guest-teardown) $(KERNELS:%=$(kernel)/bzImage-%) $(kselftest-initrd) $(O)/disk.img ## the same on kernels with KASAN, lockdep and DEBUG_VM, or KCSAN, and on XFS (KERNELS=)
+	$(Q)code=0; for k in $(KERNELS); do \
+	  export SIM_KERNEL=$(kernel)/bzImage-$$k SIM_TIMEOUT=1800 KSELFTEST_MEM=768M; \
+	  O=$(O) selftests/run.sh --logs $(O)/logs/$$k $(sim-tests) || code=1; \
+	  FS=xfs O=$(O) selftests/run.sh --logs $(O)/logs/$$k-xfs selftests/test_ksim.sh || code=1; \
+	done; exit $$code
 check-compat: ## the kernel's mm selftests and stress-ng, stock kernel beside ours under --storm (hours; COMPAT=ERE)
 	$(Q)tools/setup bash stress-ng xfsprogs libcap-dev libnuma-dev
 	$(Q)$(MAKE) compat-build
@@ -242,6 +250,6 @@ help: ## this text
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
 .PHONY: all all-tests analyze asan bench-essa bench-guest bench-kernel bench-native chart-states \
-	check check-all check-compat check-kernel check-sim clean compdb disk \
+	check check-all check-compat check-debug check-kernel check-sim clean compdb disk \
 	format help kselftest lab lab-shell layers record-traces run run-demo setup sim spec style traces tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))

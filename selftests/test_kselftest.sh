@@ -4,8 +4,8 @@
 # The kernel's own tests of page hinting (mm/page_states of its selftests) in a
 # guest, while hyp discards every volatile page it sees.  From the environment:
 # KSELFTESTS=all or NAME,NAME...; FS=ext4|xfs; KERNEL; KSELFTEST_MEM, _CMDLINE,
-# _MKFS (options of mkfs), _SECS; KSELFTEST_VMM=qemu: not hyp, but plain QEMU and
-# a kernel that plays its own hypervisor.
+# _MKFS (options of mkfs), _HYP (options of hyp run), _SECS; KSELFTEST_VMM=qemu: not
+# hyp, but plain QEMU and a kernel that plays its own hypervisor.
 . "$(dirname "$0")/vm.sh"
 tests=${KSELFTESTS:-read,lock} fs=${FS:-ext4} mem=${KSELFTEST_MEM:-512M}
 secs=${KSELFTEST_SECS:-3000}
@@ -42,9 +42,10 @@ truncate -s 400M "$work/disk.img"
 
 words="loglevel=5 test=kselftest fs=$fs progs=$tests ${KSELFTEST_CMDLINE:-}"
 if [ "$vmm" = hyp ]; then
+	# shellcheck disable=SC2086 # words
 	lab --timeout $((secs + 120)) "$HYP" run --kernel "$KERNEL" --initrd "$INITRD" \
 		--disk "$work/disk.img" --mem "$mem" --cpus 2 --storm --cmdline "$words" \
-		--summary "$work/summary" --timeout "$secs" >"$work/out" 2>"$work/err"
+		--summary "$work/summary" --timeout "$secs" ${KSELFTEST_HYP:-} >"$work/out" 2>"$work/err"
 	code=$? good=0
 else
 	# each pass takes all volatile pages, and the next is 10 ms later

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# TIMEOUT: 1200
+# TIMEOUT: 7200
 # The kernel that plays its own hypervisor (page_states=sim) under plain QEMU:
 # its KUnit tests, and the workload while pages are discarded under it.
 . "$(dirname "$0")/vm.sh"

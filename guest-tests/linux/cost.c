@@ -19,12 +19,12 @@
 
 #include "guest-tests/linux/mark.h"
 
-#define PAGE	   4096ul
-#define FILE_BYTES (16ul << 20)
+#define PAGE	    4096ul
+#define FILE_BYTES  (16ul << 20)
 #define SMALL_BYTES (256ul << 10)
-#define NR_GROUPS  100u
-#define NR_SOURCES 48u
-#define MAX_ROUNDS 20u
+#define NR_GROUPS   100u
+#define NR_SOURCES  48u
+#define MAX_ROUNDS  20u
 
 static const char *root;
 static unsigned int nr_files;
