@@ -19,6 +19,7 @@ cat "$series"/*.patch >"$tmp/series"
 
 test_exists() {
 	case $1 in
+	selftests) [ -x "selftests/$2.sh" ] ;;
 	kunit) grep -qE "^\+.*KUNIT_CASE\($2\)" "$tmp/series" ;;
 	*) awk -v file="/page_states/$1.c" -v name="$2" '
 		/^diff --git / { in_file = substr($NF, length($NF) - length(file) + 1) == file }
