@@ -43,13 +43,35 @@ boot() {
 		"zeros $(counter pgstate_zero), waited $(counter pgstate_wait)"
 }
 
+# kunit: leaves the results of the guest that ran last.  KUnit runs at boot, before init.
+kunit() {
+	tr -d '\r' <"$work/out" >"$work/console"
+	sed -n '/# Subtest: page_states/,/^[a-z ]*ok [0-9]* page_states/p' "$work/console" |
+		sed -n 's/^ *\(1\.\..*\)/\1/p; s/^    \(ok\|not ok\) \([0-9]*\) /\1 \2 - /p
+			s/^    *\(# .*\)/\1/p' >"$work/kunit"
+}
+
 boot "simulation" ""
-# KUnit runs at boot, before init.
-tr -d '\r' <"$work/out" | sed -n '/# Subtest: page_states/,/^[a-z ]*ok [0-9]* page_states/p' |
-	sed -n 's/^ *\(1\.\..*\)/\1/p; s/^    \(ok\|not ok\) \([0-9]*\) /\1 \2 - /p; s/^    *\(# .*\)/\1/p' \
-		>"$work/kunit"
+kunit
+expect "KUnit: no case fails" sh -c '! grep -q "^not ok" "$1" && grep -q ^ok "$1"' - "$work/kunit" ||
+	diag_file "$work/kunit" 60
+expect "KUnit: skipped is only what needs more words" sh -c '! grep "# SKIP" "$1" |
+	grep -vE "needs (page_states_test.fatal=1|debug_pagealloc=on)$"' - "$work/kunit"
+
+# All cases, those too whose threads end in an oops.
+: >"$work/disk.img"
+plain_qemu "$limit" "$KERNEL" \
+	"printk.time=0 page_states=sim debug_pagealloc=on page_states_test.fatal=1 test=none"
+code=$?
+kunit
 expect "KUnit: all cases ran" retap "KUnit" "$work/kunit"
 expect "KUnit: none was skipped" sh -c '! grep -q SKIP "$1" && grep -q ^ok "$1"' - "$work/kunit"
+frame=$(sed -n 's/.*# access_to_what_is_not_mapped_is_fatal: discarded: //p' "$work/console")
+for words in "Oops: Access to discarded page" "page frame ${frame:-none} is discarded" \
+	"WARNING: .* __folio_assert_stable" "copy of discarded page frame"; do
+	expect "the kernel complains: $words" grep -q "$words" "$work/console"
+done
+expect "it goes on" [ "$code" = 1 ] || diag_file "$work/console" 60
 
 # What is not in the table, and what goes and comes back.
 teardown_disk "$KERNEL" "$TEARDOWN_INITRD"
