@@ -23,8 +23,11 @@ expect "without a wrong byte" [ "$(totals "$work/out" mismatches)" = 0 ]
 # Counters exist in a patched kernel and stay 0.
 expect "the kernel has the counters" \
 	[ "$(tr -d '\r' <"$work/out" | grep -c '^pgstate_')" -ge 5 ]
-expect "no page was ever volatile" \
-	sh -c '! tr -d "\r" <"$1" | grep -E "^(pgstate_|nr_volatile)" | grep -qv " 0$"' - "$work/out"
+for name in pgstate_unused pgstate_volatile pgstate_discard; do
+	expect "$name is one of them" grep -q "^$name " "$work/out"
+done
+expect "no page was ever anything but stable" \
+	sh -c '! tr -d "\r" <"$1" | grep "^pgstate_" | grep -qv " 0$"' - "$work/out"
 expect "the kernel did not complain" \
 	sh -c '! grep -qE "BUG|WARNING|Oops|Call Trace" "$1"' - "$work/out"
 finish
