@@ -154,10 +154,11 @@ tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y) $(tr
 tests := $(call tests-in,$(B))
 asan-dir := $(O)-address+undefined
 tsan-dir := $(O)-thread
-# these need kernels of their own: check-sim, check-debug, check-kernel
-sim-tests := selftests/test_simkernel.sh selftests/test_ksim.sh
-kernel-tests := selftests/test_kexec.sh
-selftests := $(filter-out $(sim-tests) $(kernel-tests),$(wildcard selftests/test_*.sh)) \
+# these need kernels of their own: check-sim, check-debug, check-kernel, check-ext4
+sim-tests := selftests/test_simkernel.sh selftests/test_simmodes.sh selftests/test_ksim.sh
+kernel-tests := selftests/test_kexec.sh selftests/test_modes.sh
+ext4-tests := selftests/test_ext4.sh
+selftests := $(filter-out $(sim-tests) $(kernel-tests) $(ext4-tests),$(wildcard selftests/test_*.sh)) \
 	$(selftest-y:%.c=$(O)/%)
 run-tests = O=$(O) selftests/run.sh --logs $(O)/logs
 
@@ -185,13 +186,18 @@ check-all: all style $(tests) $(sim-broken) $(guests) $(count-plugin) $(selftest
 	$(Q)$(MAKE) O=$(O)/late CFLAGS=-DHYP_BREAK_LATE_RELEASE all
 	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(call tests-in,$(tsan-dir)) \
 	  $(selftests)
-# KERNEL= another image, FS=xfs, KSELFTESTS=NAME,NAME..., KSELFTEST_MEM=
+# KERNEL= another image, FS=xfs, KSELFTESTS=NAME,NAME..., KSELFTEST_MEM=; with neither of
+# FS and KSELFTESTS also what ext4 has to skip, on XFS
 kselftest: all $(lab)/ready $(kselftest-initrd) $(if $(KERNEL),,$(kernel)/bzImage-wide) ## the kernel's own tests of page hinting, all of them (KERNEL=, FS=)
-	$(Q)KERNEL=$(or $(KERNEL),$(kernel)/bzImage-wide) KSELFTESTS=$(or $(KSELFTESTS),all) \
-	  $(if $(FS),FS=$(FS)) O=$(O) selftests/run.sh --logs $(O)/logs/kselftest \
-	  selftests/test_kselftest.sh
+	$(Q)code=0; export KERNEL=$(or $(KERNEL),$(kernel)/bzImage-wide); \
+	KSELFTESTS=$(or $(KSELFTESTS),all) $(if $(FS),FS=$(FS)) O=$(O) selftests/run.sh \
+	  --logs $(O)/logs/kselftest selftests/test_kselftest.sh || code=1; \
+	$(if $(FS)$(KSELFTESTS),,KSELFTESTS=large FS=xfs O=$(O) selftests/run.sh \
+	  --logs $(O)/logs/kselftest-xfs selftests/test_kselftest.sh || code=1;) exit $$code
 check-sim: $(guests) $(guest-teardown) $(kernel)/bzImage-sim $(kselftest-initrd) $(O)/disk.img ## the kernel that plays its own hypervisor, in plain QEMU: no lab, no KVM
 	$(Q)O=$(O) selftests/run.sh --logs $(O)/logs/sim $(sim-tests)
+check-ext4: $(kernel)/bzImage-sim $(guest-initrd) $(kselftest-initrd) ## some of them on ext4 with small blocks, data in the journal and other options
+	$(Q)O=$(O) selftests/run.sh --logs $(O)/logs/ext4 $(ext4-tests)
 # KERNELS=kcsan: that one only
 KERNELS ?= debug kcsan
 check-debug: $(guests) $(guest-teardown) $(KERNELS:%=$(kernel)/bzImage-%) $(kselftest-initrd) $(O)/disk.img ## the same on kernels with KASAN, lockdep and DEBUG_VM, or KCSAN, and on XFS (KERNELS=)
@@ -204,7 +210,7 @@ check-compat: ## the kernel's mm selftests and stress-ng, stock kernel beside ou
 	$(Q)tools/setup bash stress-ng xfsprogs libcap-dev libnuma-dev
 	$(Q)$(MAKE) compat-build
 	$(Q)O=$(O) tools/check-compat
-check-kernel: all $(lab)/ready $(guest-teardown) $(kernel)/bzImage-wide ## what ends a kernel or reads all its memory, under hyp: kexec, crash dump, CPUs
+check-kernel: all $(lab)/ready $(guest-teardown) $(kernel)/bzImage-wide $(kernel)/bzImage $(kselftest-initrd) ## what ends a kernel or reads all its memory, under hyp: kexec, crash dump, CPUs; boot parameters
 	$(Q)O=$(O) selftests/run.sh --logs $(O)/logs/kernel $(kernel-tests)
 bench-essa: bench-native bench-guest ## what page states cost, here and in a guest: tables and pictures
 bench-native: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operations, scans, releases and page-ins cost here
@@ -250,6 +256,6 @@ help: ## this text
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
 .PHONY: all all-tests analyze asan bench-essa bench-guest bench-kernel bench-native chart-states \
-	check check-all check-compat check-debug check-kernel check-sim clean compdb disk \
+	check check-all check-compat check-debug check-ext4 check-kernel check-sim clean compdb disk \
 	format help kselftest lab lab-shell layers record-traces run run-demo setup sim spec style traces tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))

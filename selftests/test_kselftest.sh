@@ -64,9 +64,9 @@ expect "the guest ends well" [ "$code" = "$good" ] || {
 	diag_file "$work/out" 40
 }
 tr -d '\r' <"$work/out" >"$work/console"
+# shellcheck disable=SC2034,SC2254 # for retap; patterns
 may_skip=$(
 	while read -r skip_fs skip_vmm skip_case; do
-		# shellcheck disable=SC2254 # patterns
 		case $skip_fs in '#'*) continue ;; esac
 		case $fs in $skip_fs) case $vmm in $skip_vmm) echo "$skip_case" ;; esac ;; esac
 	done <"$top/selftests/skips"
