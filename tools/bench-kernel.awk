@@ -100,7 +100,8 @@ function gate(claim, ok) {
 		missed = 1
 }
 
-# A static branch that is not taken is a no-operation: what is left has to be the same.
+# A static branch that is not taken is a no-operation: what is left is not to be more.
+# (Fewer are the compiler's luck with functions that have one.)
 function gate_off(w,   limit, diff, more) {
 	if (!known[w] || base != "stock" || !have["off"])
 		return
@@ -109,7 +110,7 @@ function gate_off(w,   limit, diff, more) {
 	diff = ratio["off", w] - 1 - more / middle["stock", w]
 	gate(sprintf("compiled in but off, %s: %s and %.1f no-operations of static branches (%s); not measurable within %.3f %%",
 		     w, percent(diff), more, percent(more / middle["stock", w]), 100 * limit),
-	     diff <= limit && diff >= -limit)
+	     diff <= limit)
 }
 
 function gate_on(w, limit,   x) {
