@@ -314,25 +314,53 @@ static unsigned int page_out(struct mem *mem, uint64_t need)
 	return freed;
 }
 
+/* What the guest can do without, until @need frames have been freed. */
+static void discard(struct mem *mem, uint64_t need)
+{
+	struct reclaim *r = &mem->reclaim;
+
+	if (r->batch.nr_freed < need)
+		discard_volatile(mem, need);
+	if (r->batch.nr_freed < need && mem->track.offered)
+		discard_potential(mem, need);
+}
+
+/* How many of @need frames to page out though there may be volatile ones. */
+static uint64_t stable_part(struct mem *mem, uint64_t need)
+{
+	struct balance *b = &mem->reclaim.balance;
+
+	if (need == UINT64_MAX || !mem->swap || swap_is_full(mem->swap))
+		return 0;
+	balance_note(b, atomic_load(&mem->count.fault_discard),
+		     atomic_load(&mem->count.swapped_out) +
+			     atomic_load(&mem->count.swapped_in),
+		     mem->nr_frames);
+	return balance_stable(b, need, mem->nr_frames);
+}
+
 /* Free @need frames, or what there is.  Return: frames freed. */
 static uint64_t round_of(struct mem *mem, uint64_t need)
 {
 	struct reclaim *r = &mem->reclaim;
-	uint64_t freed;
+	bool hinting = atomic_load(&mem->features);
+	uint64_t out = 0;
 
 	r->batch.nr_freed = 0;
-	if (atomic_load(&mem->features)) {
+	if (hinting) {
 		reclaim_scan(mem, need);
 		if (r->batch.nr_freed < need)
-			discard_volatile(mem, need);
-		if (r->batch.nr_freed < need && mem->track.offered)
-			discard_potential(mem, need);
+			discard(mem,
+				need - stable_part(mem,
+						   need - r->batch.nr_freed));
 		next_generation(mem);
 	}
-	freed = r->batch.nr_freed;
-	if (freed < need && need != UINT64_MAX)
-		freed += page_out(mem, need - freed);
-	return freed;
+	if (r->batch.nr_freed < need && need != UINT64_MAX)
+		out = page_out(mem, need - r->batch.nr_freed);
+	/* What should have been stable, and could not be had. */
+	if (hinting && r->batch.nr_freed + out < need)
+		discard(mem, need - out);
+	return r->batch.nr_freed + out;
 }
 
 static void no_room(struct mem *mem)

@@ -4,7 +4,7 @@
  *
  * Order: Unused; Volatile, longest first; Potentially Volatile that is known
  * unwritten; Stable, and what else is Potentially Volatile, by second chance to
- * the swap file.
+ * the swap file.  Some Stable go before Volatile that keep coming back: balance.h.
  */
 #ifndef HYP_MEM_RECLAIM_H
 #define HYP_MEM_RECLAIM_H
@@ -13,6 +13,7 @@
 
 #include <essa/scan.h>
 
+#include "hyp/mem/balance.h"
 #include "hyp/mem/discard.h"
 
 struct mem;
@@ -26,6 +27,7 @@ struct reclaim {
 	uint64_t hand;	    /* block where the next scan for V begins */
 	uint64_t clock;	    /* block where the next page-out begins */
 	uint64_t by_age[RECLAIM_AGES];
+	struct balance balance;
 	struct discard_batch batch;
 	essa_scan_fn *scan;
 };
