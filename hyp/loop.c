@@ -35,9 +35,13 @@ int loop_create(struct loop **out)
 		return -ENOMEM;
 	loop->quit_handler = (struct loop_handler){ -1, on_quit, loop };
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	loop->quit_handler.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (loop->epoll_fd < 0 || loop->quit_handler.fd < 0) {
+	if (loop->epoll_fd < 0) {
 		err = -errno;
+		goto err_destroy;
+	}
+	loop->quit_handler.fd = loop_event();
+	if (loop->quit_handler.fd < 0) {
+		err = loop->quit_handler.fd;
 		goto err_destroy;
 	}
 	err = loop_add(loop, &loop->quit_handler, EPOLLIN);
@@ -105,10 +109,7 @@ int loop_run(struct loop *loop)
 
 void loop_quit(struct loop *loop)
 {
-	uint64_t one = 1;
-	ssize_t n = write(loop->quit_handler.fd, &one, sizeof(one));
-
-	(void)n; /* fails only when it has long been asked to quit */
+	loop_event_set(loop->quit_handler.fd);
 }
 
 int loop_timer(uint64_t first_ms, uint64_t interval_ms)
@@ -148,4 +149,27 @@ void loop_timer_ack(int fd)
 	ssize_t n = read(fd, &expirations, sizeof(expirations));
 
 	(void)n; /* EAGAIN: armed again meanwhile */
+}
+
+int loop_event(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
+void loop_event_set(int fd)
+{
+	uint64_t one = 1;
+	ssize_t n = write(fd, &one, sizeof(one));
+
+	(void)n; /* fails only when it has long been set */
+}
+
+void loop_event_ack(int fd)
+{
+	uint64_t count;
+	ssize_t n = read(fd, &count, sizeof(count));
+
+	(void)n; /* EAGAIN: acknowledged already */
 }

@@ -61,4 +61,17 @@ void loop_timer_once(int fd, uint64_t after_ns);
 /** loop_timer_ack() - after it expired */
 void loop_timer_ack(int fd);
 
+/**
+ * loop_event() - create an event to be added with EPOLLIN
+ *
+ * Return: an eventfd (caller owns) or a negative errno.
+ */
+int loop_event(void);
+
+/** loop_event_set() - any thread; does not block */
+void loop_event_set(int fd);
+
+/** loop_event_ack() - before looking at what it stands for */
+void loop_event_ack(int fd);
+
 #endif /* HYP_LOOP_H */

@@ -22,6 +22,8 @@ struct field {
 /* Every field of the two structures, once. */
 static const struct field summary_fields[] = {
 	FIELD("wall_ms", ms),
+	FIELD("pauses", pauses),
+	FIELD("paused_ms", paused_ms),
 	MEM_FIELD(frames),
 	MEM_FIELD(resident),
 	MEM_FIELD(resident_peak),

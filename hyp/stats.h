@@ -13,6 +13,7 @@
 /** struct stats - a snapshot; the parts are not of the very same moment */
 struct stats {
 	uint64_t ms; /* since the VM started */
+	uint64_t pauses, paused_ms;
 	struct mem_stats mem;
 	struct mem_dist dist;
 	struct blk_stats disk;

@@ -4,8 +4,13 @@
  * blocked in the thread and open only inside KVM_RUN (KVM_SET_SIGNAL_MASK);
  * either makes KVM_RUN return EINTR and is then fetched with sigtimedwait().
  * A signal that arrives outside stays pending and ends the next KVM_RUN at
- * once, so none is lost.  A SIGBUS that hyp's own access causes meets a
+ * once, so none is lost.  The kick is a signal that does not queue: sending it
+ * cannot fail, however often and to however busy a thread.  A SIGBUS that hyp's own access causes meets a
  * blocked signal and kills the process: that is a bug of ours.
+ *
+ * Pausing.  immediate_exit is set exactly while the vCPU is paused or stopping
+ * (under its lock), so the thread may look at both without the lock: what it
+ * misses ends the KVM_RUN that follows.
  */
 #include "hyp/kvm/vcpu.h"
 
@@ -26,7 +31,7 @@
 #include "hyp/kvm/vcpu_priv.h"
 #include "hyp/kvm/vcpu_state.h"
 
-#define KICK_SIGNAL (SIGRTMIN + 1)
+#define KICK_SIGNAL SIGUSR2
 /* The kernel's sigset_t: one bit per signal. */
 #define KERNEL_SIGSET_BYTES 8
 
@@ -92,6 +97,54 @@ static void handle_signals(struct vcpu *v)
 			fault_sigbus(v, &si);
 }
 
+static void set_in_guest(struct vcpu *v, bool in)
+{
+	/*
+	 * Sequentially consistent, like the accesses to @paused on the way in
+	 * and in vcpu_pause(): either the thread sees that it is to pause, or
+	 * who pauses it sees it in the guest and is told when it has left.
+	 */
+	__atomic_store_n(&v->in_guest, in, __ATOMIC_SEQ_CST);
+}
+
+static bool is_paused(const struct vcpu *v)
+{
+	return __atomic_load_n(&v->paused, __ATOMIC_SEQ_CST);
+}
+
+static void sleep_while_paused(struct vcpu *v)
+{
+	bool tell;
+
+	pthread_mutex_lock(&v->lock);
+	while (v->paused && !v->stop)
+		pthread_cond_wait(&v->released, &v->lock);
+	tell = v->was_paused && !v->stop;
+	v->was_paused = false;
+	pthread_mutex_unlock(&v->lock);
+	/* Fails, and does not matter, if the guest uses another clock. */
+	if (tell)
+		ioctl(v->fd, KVM_KVMCLOCK_CTRL, 0);
+}
+
+/* Return: as KVM_RUN's, or -1 and EINTR if the vCPU has been paused. */
+static int enter_guest(struct vcpu *v)
+{
+	int ret = -1;
+	int err = EINTR;
+
+	set_in_guest(v, true);
+	if (!is_paused(v)) {
+		ret = ioctl(v->fd, KVM_RUN, 0);
+		err = errno;
+	}
+	set_in_guest(v, false);
+	if (is_paused(v))
+		v->env->left(v->env->ctx);
+	errno = err;
+	return ret;
+}
+
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *v = arg;
@@ -102,7 +155,9 @@ static void *vcpu_thread(void *arg)
 	/* The slow path takes its arguments in registers. */
 	v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
 	while (!stopping(v)) {
-		if (!ioctl(v->fd, KVM_RUN, 0)) {
+		if (is_paused(v))
+			sleep_while_paused(v);
+		else if (!enter_guest(v)) {
 			fault_forget(v);
 			exit_handle(v);
 		} else if (errno == EINTR) {
@@ -129,6 +184,8 @@ int vcpu_create(struct vcpu **out, const struct vcpu_env *env,
 	v->env = env;
 	v->index = index;
 	v->run = MAP_FAILED;
+	pthread_mutex_init(&v->lock, NULL);
+	pthread_cond_init(&v->released, NULL);
 	sigemptyset(&v->wait_set);
 	sigaddset(&v->wait_set, SIGBUS);
 	sigaddset(&v->wait_set, KICK_SIGNAL);
@@ -167,26 +224,62 @@ int vcpu_set_boot_state(struct vcpu *vcpu, uint64_t entry_gpa)
 int vcpu_start(struct vcpu *vcpu)
 {
 	char name[16];
-	int err = -pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+	int err;
 
+	pthread_mutex_lock(&vcpu->lock);
+	err = -pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+	vcpu->started = !err;
+	pthread_mutex_unlock(&vcpu->lock);
 	if (err)
 		return err;
-	vcpu->started = true;
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
 	pthread_setname_np(vcpu->thread, name);
 	return 0;
 }
 
+/*
+ * @stop or @paused has been set.  The order matters for a thread between its
+ * look at them and KVM_RUN: immediate_exit, or the pending signal, ends that.
+ */
+static void __interrupt(struct vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
+	if (v->started)
+		pthread_kill(v->thread, KICK_SIGNAL);
+}
+
 void vcpu_kick(struct vcpu *vcpu)
 {
-	/*
-	 * The order matters for a thread between its look at @stop and
-	 * KVM_RUN: immediate_exit, or the pending signal, ends that KVM_RUN.
-	 */
+	pthread_mutex_lock(&vcpu->lock);
 	__atomic_store_n(&vcpu->stop, true, __ATOMIC_RELEASE);
-	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
-	if (vcpu->started)
-		pthread_kill(vcpu->thread, KICK_SIGNAL);
+	__interrupt(vcpu);
+	pthread_cond_signal(&vcpu->released);
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+void vcpu_pause(struct vcpu *vcpu)
+{
+	pthread_mutex_lock(&vcpu->lock);
+	__atomic_store_n(&vcpu->paused, true, __ATOMIC_SEQ_CST);
+	vcpu->was_paused = true;
+	__interrupt(vcpu);
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+void vcpu_resume(struct vcpu *vcpu)
+{
+	pthread_mutex_lock(&vcpu->lock);
+	__atomic_store_n(&vcpu->paused, false, __ATOMIC_SEQ_CST);
+	if (!vcpu->stop)
+		__atomic_store_n(&vcpu->run->immediate_exit, 0,
+				 __ATOMIC_RELEASE);
+	pthread_cond_signal(&vcpu->released);
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+bool vcpu_in_guest(const struct vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->in_guest, __ATOMIC_SEQ_CST);
 }
 
 int vcpu_join(struct vcpu *vcpu, unsigned int timeout_ms)
@@ -211,6 +304,8 @@ void vcpu_destroy(struct vcpu *vcpu)
 		munmap(vcpu->run, vcpu->env->kvm->run_bytes);
 	if (vcpu->fd >= 0)
 		close(vcpu->fd);
+	pthread_cond_destroy(&vcpu->released);
+	pthread_mutex_destroy(&vcpu->lock);
 	free(vcpu);
 }
 

@@ -51,6 +51,8 @@ struct vcpu_env {
 	pthread_mutex_t *gate;
 	/* The VM is to stop; @code is hyp's exit code.  Any thread. */
 	void (*stop)(void *ctx, int code, const char *why);
+	/* A vCPU that is to pause has left the guest.  Its thread; no lock held. */
+	void (*left)(void *ctx);
 	void *ctx;
 };
 
@@ -85,6 +87,31 @@ int vcpu_start(struct vcpu *vcpu);
  * Sources of work go on meanwhile: it may wait for a device or for memory.
  */
 void vcpu_kick(struct vcpu *vcpu);
+
+/**
+ * vcpu_pause() - keep it out of the guest until vcpu_resume()
+ * @vcpu: started or not, not joined
+ *
+ * Returns at once; env->left() is called if it was in the guest.  An exit of
+ * the guest that is being answered goes on, and its thread may wait there.
+ * Context: any thread, but not from env->left(); takes the vCPU's lock.
+ */
+void vcpu_pause(struct vcpu *vcpu);
+
+/**
+ * vcpu_resume() - let it into the guest again; also if it was not paused
+ * Before it enters, a guest that uses KVM's clock is told that it was paused:
+ * its watchdogs are not to bark at the gap (KVM_KVMCLOCK_CTRL).
+ * Context: as vcpu_pause().
+ */
+void vcpu_resume(struct vcpu *vcpu);
+
+/**
+ * vcpu_in_guest() - may it be executing the guest's instructions?
+ * Once false while it is paused, this remains so until vcpu_resume().
+ * Context: any thread.
+ */
+bool vcpu_in_guest(const struct vcpu *vcpu);
 
 /**
  * vcpu_join() - wait for the end of its thread

@@ -19,7 +19,12 @@ struct vcpu {
 	struct kvm_run *run;
 	pthread_t thread;
 	bool started;
-	bool stop;	   /* atomic; set once, by anyone */
+	pthread_mutex_t lock;	 /* of the five below, and of immediate_exit */
+	pthread_cond_t released; /* stop, or no pause any more */
+	bool stop;		 /* atomic; set once, by anyone */
+	bool paused;		 /* atomic: not to enter the guest */
+	bool was_paused;	 /* since it last entered the guest */
+	bool in_guest;	   /* atomic; written by the thread, without lock */
 	sigset_t wait_set; /* SIGBUS and the kick */
 	struct {
 		uint64_t gpa, rip;

@@ -201,6 +201,7 @@ static int create_vcpus(struct vm *vm, const struct cpuid_hints *hints,
 		.inject_interrupt = cpuid_inject_as_interrupt(),
 		.gate = &vm->gate,
 		.stop = vm_stop,
+		.left = vm_pause_left,
 		.ctx = vm,
 	};
 	err = kvm_supported_cpuid(vm->kvm, &supported);

@@ -15,6 +15,7 @@
 #include "hyp/loop.h"
 #include "hyp/mem/mem.h"
 #include "hyp/record.h"
+#include "hyp/vm/pause.h"
 #include "hyp/vm/vm.h"
 
 struct vm {
@@ -30,6 +31,7 @@ struct vm {
 	struct vcpu *vcpus[CONFIG_MAX_CPUS];
 	struct vcpu_env env;
 	pthread_mutex_t gate;
+	struct pause pause;
 	void *info; /* information areas, or NULL */
 	size_t info_bytes;
 	uint64_t info_gpa;

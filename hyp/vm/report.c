@@ -12,9 +12,15 @@
 
 static void take_stats(struct vm *vm, struct stats *s)
 {
+	struct pause_state pause;
 	unsigned int i;
 
-	*s = (struct stats){ .ms = now_ms() - vm->start_ms };
+	vm_pause_state(vm, &pause);
+	*s = (struct stats){
+		.ms = now_ms() - vm->start_ms,
+		.pauses = pause.count,
+		.paused_ms = pause.total_ms,
+	};
 	mem_get_stats(vm->mem, &s->mem);
 	mem_get_dist(vm->mem, &s->dist);
 	for (i = 0; i < vm->cfg->nr_disks; i++)

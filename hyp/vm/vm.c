@@ -44,6 +44,7 @@ static int start_threads(struct vm *vm, struct why *why)
 		err = blk_start(vm->disks[i]);
 	for (i = 0; !err && i < vm->cfg->cpus; i++)
 		err = vcpu_start(vm->vcpus[i]);
+	vm_pause_vcpus(vm, true);
 	if (err)
 		why_set(why, err, "cannot start the threads");
 	else if (vm->cfg->sandbox)
@@ -78,6 +79,7 @@ static void stop_threads(struct vm *vm)
 	for (i = 0; i < vm->cfg->cpus; i++)
 		if (vcpu_join(vm->vcpus[i], JOIN_TIMEOUT_MS))
 			give_up(vm, "vcpu", i);
+	vm_pause_vcpus(vm, false);
 	for (i = 0; i < vm->cfg->nr_disks; i++)
 		if (blk_stop(vm->disks[i], JOIN_TIMEOUT_MS))
 			give_up(vm, "disk", i);
@@ -123,6 +125,7 @@ int vm_create(struct vm **out, const struct config *cfg, struct why *why)
 	vm->cfg = cfg;
 	vm->signals.fd = vm->timeout.fd = vm->stats_tick.fd = -1;
 	pthread_mutex_init(&vm->gate, NULL);
+	vm_pause_init(vm);
 	block_signals();
 	vm->start_ms = now_ms();
 	err = loop_create(&vm->loop);
@@ -130,6 +133,9 @@ int vm_create(struct vm **out, const struct config *cfg, struct why *why)
 		why_set(why, err, "cannot create the event loop");
 		goto err_destroy;
 	}
+	err = vm_pause_open(vm, why);
+	if (err)
+		goto err_destroy;
 	err = kvm_create(&vm->kvm, why);
 	if (err)
 		goto err_destroy;
@@ -174,6 +180,7 @@ void vm_destroy(struct vm *vm)
 		munmap(vm->info, vm->info_bytes);
 	mem_destroy(vm->mem);
 	vm_close_reports(vm);
+	vm_pause_fini(vm);
 	loop_destroy(vm->loop);
 	pthread_mutex_destroy(&vm->gate);
 	free(vm);
