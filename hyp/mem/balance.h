@@ -18,8 +18,8 @@
 
 /** struct balance - reclaim's thread's own; begins as zeros */
 struct balance {
-	uint64_t refaults_seen, swap_io_seen;	/* counters when last looked at */
-	uint64_t cost_volatile, cost_stable;	/* pages of I/O, fading */
+	uint64_t refaults_seen, swap_io_seen; /* counters when last looked at */
+	uint64_t cost_volatile, cost_stable;  /* pages of I/O, fading */
 };
 
 /**
@@ -40,6 +40,7 @@ void balance_note(struct balance *b, uint64_t refaults, uint64_t swap_io,
  *
  * Return: less than @need; 0 as long as volatile frames do not come back.
  */
-uint64_t balance_stable(const struct balance *b, uint64_t need, uint64_t frames);
+uint64_t balance_stable(const struct balance *b, uint64_t need,
+			uint64_t frames);
 
 #endif /* HYP_MEM_BALANCE_H */

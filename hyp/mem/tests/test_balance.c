@@ -69,7 +69,8 @@ static void cold_stable_frames_make_room_for_hot_volatile_ones(void **s)
 	uint64_t i;
 
 	(void)s;
-	vm_start(&vm, CFG(.hinting = true, .limit_bytes = LIMIT * MEM_PAGE_SIZE));
+	vm_start(&vm,
+		 CFG(.hinting = true, .limit_bytes = LIMIT * MEM_PAGE_SIZE));
 	for (i = 0; i < COLD; i++)
 		put(&vm, i, i + 1);
 	for (i = COLD; i < COLD + HOT; i++) {
@@ -78,8 +79,9 @@ static void cold_stable_frames_make_room_for_hot_volatile_ones(void **s)
 	}
 	for (round = 0; gone > HOT / 16; round++) {
 		if (round == 1000)
-			fail_msg("%u of %u frames in use are discarded again and again",
-				 gone, HOT);
+			fail_msg(
+				"%u of %u frames in use are discarded again and again",
+				gone, HOT);
 		for (gone = 0, i = COLD; i < COLD + HOT; i++)
 			gone += use(&vm, i);
 	}
