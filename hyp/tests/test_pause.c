@@ -266,6 +266,7 @@ static void a_paused_guest_can_be_stopped(void **state)
 	start();
 	vm_pause(&rig->vm, VM_PAUSE_USER);
 	wait_until_settled();
+	assert_stands(); /* and all of them sleep by now */
 	stop();
 	/* Not to be told about a gap that it never sees. */
 	assert_int_equal(rig->told, 0);
