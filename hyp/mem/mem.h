@@ -168,6 +168,22 @@ void mem_reset(struct mem *mem);
 /** mem_set_limit() - change the resident limit; returns at once. 0 or -EINVAL */
 int mem_set_limit(struct mem *mem, uint64_t limit_bytes);
 
+/**
+ * mem_discard() - have reclaim take content away that the guest gave up
+ * @mem:       started
+ * @nr_frames: not 0; Unused, Volatile and clean Potentially Volatile ones, in
+ *	       this order, as many if there are (a few more in one batch);
+ *	       nothing is paged out
+ * @done:      called once with the number of frames that have become free, from
+ *	       reclaim's thread with no lock held; not if mem_stop() comes first
+ * @ctx:       its first argument
+ *
+ * Returns at once.
+ * Return: 0; -EBUSY if one is under way; -EINVAL.
+ */
+int mem_discard(struct mem *mem, uint64_t nr_frames,
+		void (*done)(void *ctx, uint64_t nr_frames), void *ctx);
+
 void mem_get_stats(struct mem *mem, struct mem_stats *out);
 void mem_get_dist(struct mem *mem, struct mem_dist *out);
 

@@ -325,6 +325,53 @@ static void discard(struct mem *mem, uint64_t need)
 		discard_potential(mem, need);
 }
 
+/* Free @need frames that the guest gave up, or what there is of them. */
+static uint64_t discard_round(struct mem *mem, uint64_t need)
+{
+	struct reclaim *r = &mem->reclaim;
+
+	r->batch.nr_freed = 0;
+	if (atomic_load(&mem->features)) {
+		reclaim_scan(mem, need);
+		discard(mem, need);
+		next_generation(mem);
+	}
+	return r->batch.nr_freed;
+}
+
+int mem_discard(struct mem *mem, uint64_t nr_frames,
+		void (*done)(void *ctx, uint64_t nr_frames), void *ctx)
+{
+	struct reclaim *r = &mem->reclaim;
+
+	if (atomic_load(&r->asked))
+		return -EBUSY;
+	if (!nr_frames)
+		return -EINVAL;
+	r->asked_done = done;
+	r->asked_ctx = ctx;
+	/* Last, and 0 before @done is called: one side at a time. */
+	atomic_store(&r->asked, nr_frames);
+	limit_kick(mem);
+	return 0;
+}
+
+static void discard_asked(struct mem *mem)
+{
+	struct reclaim *r = &mem->reclaim;
+	uint64_t need = atomic_load(&r->asked);
+	void (*done)(void *ctx, uint64_t nr_frames);
+	void *ctx;
+
+	if (!need)
+		return;
+	done = r->asked_done;
+	ctx = r->asked_ctx;
+	need = discard_round(mem, need);
+	atomic_store(&r->asked, 0);
+	done(ctx, need);
+}
+
 /* How many of @need frames to page out though there may be volatile ones. */
 static uint64_t stable_part(struct mem *mem, uint64_t need)
 {
@@ -390,6 +437,7 @@ void *reclaim_thread(void *arg)
 		pause_ms = storm ? STORM_PAUSE_MS : 0;
 		if (storm)
 			round_of(mem, UINT64_MAX);
+		discard_asked(mem);
 		need = limit_excess(mem);
 		if (!need || atomic_load(&mem->failed))
 			continue;

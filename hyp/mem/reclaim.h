@@ -9,6 +9,7 @@
 #ifndef HYP_MEM_RECLAIM_H
 #define HYP_MEM_RECLAIM_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include <essa/scan.h>
@@ -29,6 +30,10 @@ struct reclaim {
 	uint64_t by_age[RECLAIM_AGES];
 	struct balance balance;
 	struct discard_batch batch;
+	/* mem_discard(): written by the asker while @asked is 0, then reclaim's */
+	_Atomic uint64_t asked; /* frames; 0: nothing is */
+	void (*asked_done)(void *ctx, uint64_t nr_frames);
+	void *asked_ctx;
 	essa_scan_fn *scan;
 };
 

@@ -177,6 +177,53 @@ static void storm_takes_volatile_frames_without_a_limit(void **s)
 #endif
 
 /* Writes frame after frame until something stops it. */
+struct asked {
+	_Atomic bool done;
+	_Atomic uint64_t frames;
+};
+
+static void on_done(void *ctx, uint64_t nr_frames)
+{
+	struct asked *asked = ctx;
+
+	atomic_store(&asked->frames, nr_frames);
+	atomic_store(&asked->done, true);
+}
+
+static uint64_t ask(struct vm *vm, uint64_t nr)
+{
+	struct asked asked = { false, 0 };
+
+	assert_int_equal(mem_discard(vm->mem, nr, on_done, &asked), 0);
+	WAIT_UNTIL(atomic_load(&asked.done));
+	return atomic_load(&asked.frames);
+}
+
+static void what_is_asked_for_is_discarded_and_nothing_else(void **s)
+{
+	uint64_t i, first, second;
+	struct vm vm;
+
+	(void)s;
+	vm_start(&vm, CFG(.hinting = true));
+	fill_all(&vm);
+	assert_int_equal(ask(&vm, 100), 0);
+	make(&vm, ESSA_OP_SET_UNUSED, 0, 256);
+	make(&vm, ESSA_OP_SET_VOLATILE, 256, 1024);
+	first = ask(&vm, 300);
+	assert_true(first >= 300 && first < 300 + 2 * FRAME_BLOCK);
+	assert_int_equal(stats(&vm).resident, FRAMES - first);
+	assert_int_equal(discarded(&vm, 0, 256), 256);
+	second = ask(&vm, FRAMES);
+	assert_int_equal(first + second, 1024);
+	assert_int_equal(ask(&vm, FRAMES), 0);
+	assert_int_equal(mem_discard(vm.mem, 0, on_done, NULL), -EINVAL);
+	for (i = 1024; i < FRAMES; i++)
+		assert_int_equal(get(&vm, i), i + 1);
+	assert_int_equal(stats(&vm).swapped_out, 0);
+	vm_end(&vm);
+}
+
 static void *eater(void *arg)
 {
 	struct vm *vm = arg;
@@ -418,6 +465,8 @@ int main(void)
 		cmocka_unit_test(pressure_comes_before_the_limit),
 		cmocka_unit_test(always_pressure_needs_no_limit),
 		cmocka_unit_test(storm_takes_volatile_frames_without_a_limit),
+		cmocka_unit_test(
+			what_is_asked_for_is_discarded_and_nothing_else),
 		cmocka_unit_test(full_swap_file_ends_the_vm_with_one_line),
 		cmocka_unit_test(limit_without_swap_ends_the_vm_with_one_line),
 		cmocka_unit_test(limit_without_swap_is_held_by_discards_alone),
