@@ -5,13 +5,22 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hyp/ctl/path.h"
+
+/* More text is no configuration. */
+#define MAX_FILE_BYTES (64 * KIB)
+
 enum opt {
-	OPT_KERNEL = 256,
+	OPT_NAME = 256,
+	OPT_CONTROL,
+	OPT_CONFIG,
+	OPT_KERNEL,
 	OPT_INITRD,
 	OPT_DISK,
 	OPT_MEM,
@@ -34,6 +43,9 @@ enum opt {
 };
 
 static const struct option options[] = {
+	{ "name", required_argument, NULL, OPT_NAME },
+	{ "control", required_argument, NULL, OPT_CONTROL },
+	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "kernel", required_argument, NULL, OPT_KERNEL },
 	{ "initrd", required_argument, NULL, OPT_INITRD },
 	{ "disk", required_argument, NULL, OPT_DISK },
@@ -62,11 +74,20 @@ const char *config_help(void)
 {
 	return
 "usage: hyp run --kernel FILE [options]\n"
+"       hyp COMMAND --help\n"
+"\n"
+"Commands: run, list, info, stat, limit, pause, resume, discard, stop.\n"
+"All but the first ask virtual machines that run; hyp(1) explains them.\n"
 "\n"
 "Runs one virtual machine under KVM, holds it at a limit of resident memory\n"
 "and takes its page hints into account.  The guest's serial console is on\n"
 "standard input and output.\n"
 "\n"
+"  --config FILE     read options from FILE first: \"mem 96M\" or \"mem = 96M\" a\n"
+"                    line, flags alone, # begins a comment\n"
+"  --name NAME       what the other commands call it (default hyp-PID)\n"
+"  --control PATH    socket for them (default $XDG_RUNTIME_DIR/hyp/NAME.sock;\n"
+"                    root's without that /run/hyp/NAME.sock); \"none\": none\n"
 "  --kernel FILE     Linux bzImage (64-bit boot protocol) or ELF64 image\n"
 "  --initrd FILE     initial RAM disk\n"
 "  --cmdline STR     appended to the kernel command line\n"
@@ -97,7 +118,7 @@ const char *config_help(void)
 "SIGINT and SIGTERM stop the guest.\n"
 "\n"
 "Exit code: what the guest wrote to I/O port 0xf4 (0 to 99); 0 after a guest\n"
-"reset; 123 guest crashed; 124 timed out; 125 hyp failed; 128+N signal N.\n";
+"reset or hyp stop; 123 guest crashed; 124 timed out; 125 hyp failed; 128+N signal N.\n";
 }
 /* clang-format on */
 
@@ -193,6 +214,17 @@ static int parse_opt(struct config *cfg, int opt, struct why *why)
 	int err;
 
 	switch (opt) {
+	case OPT_NAME:
+		cfg->name = optarg;
+		return 0;
+	case OPT_CONTROL:
+		cfg->serve = strcmp(optarg, "none") != 0;
+		cfg->control = cfg->serve ? optarg : NULL;
+		if (!*optarg)
+			return why_set(why, 0, "--control: no path");
+		return 0;
+	case OPT_CONFIG:
+		return 0; /* has been read */
 	case OPT_KERNEL:
 		cfg->kernel = optarg;
 		return 0;
@@ -302,8 +334,7 @@ static int check_swap(struct config *cfg, struct why *why)
 		return 0;
 	}
 	if (!cfg->swap_dir) {
-		if (!cfg->limit_bytes)
-			return 0;
+		/* Without a limit too: one may be set while the VM runs. */
 		cfg->swap_dir = getenv("TMPDIR");
 		if (!cfg->swap_dir || !*cfg->swap_dir)
 			cfg->swap_dir = "/tmp";
@@ -328,6 +359,11 @@ static int check(struct config *cfg, struct why *why)
 	unsigned int i;
 	int err;
 
+	if (!ctl_name_ok(cfg->name))
+		return why_set(
+			why, 0,
+			"--name: \"%s\" is no name; use up to %d letters, digits, \"-\", \"_\" and \".\", a letter or digit first",
+			cfg->name, CTL_NAME_MAX);
 	if (!cfg->kernel)
 		return why_set(why, 0, "--kernel is missing; see hyp --help");
 	if (cfg->mem_bytes < CONFIG_MIN_MEM || cfg->mem_bytes > CONFIG_MAX_MEM)
@@ -357,12 +393,124 @@ static int check(struct config *cfg, struct why *why)
 	return err;
 }
 
+static void free_disks(struct config *cfg)
+{
+	while (cfg->nr_disks)
+		free(cfg->disks[--cfg->nr_disks].path);
+}
+
+/* glibc: for another parse in one process. */
+static void start_over(void)
+{
+	optind = 0;
+	opterr = 0;
+}
+
+/* @text: set to the file's, with a newline and a zero behind. */
+static int read_text(char **text, const char *path, struct why *why)
+{
+	FILE *file = fopen(path, "re");
+	size_t len;
+	char *buf;
+
+	if (!file)
+		return why_set(why, -errno, "cannot open %s", path);
+	buf = malloc(MAX_FILE_BYTES + 2);
+	if (!buf) {
+		fclose(file);
+		return why_set(why, -ENOMEM, "%s", path);
+	}
+	errno = 0;
+	len = fread(buf, 1, MAX_FILE_BYTES + 1, file);
+	if (ferror(file))
+		why_set(why, errno ? -errno : -EIO, "cannot read %s", path);
+	else if (len > MAX_FILE_BYTES)
+		why_set(why, 0, "%s is larger than 64K", path);
+	fclose(file);
+	if (why->text[0]) {
+		free(buf);
+		return -EINVAL;
+	}
+	memcpy(buf + len, "\n", 2);
+	*text = buf;
+	return 0;
+}
+
+/* A line without its newline; changes it.  Return: 0 or a negative errno. */
+static int parse_line(struct config *cfg, char *line, struct why *why)
+{
+	const struct option *o = options;
+	char *key = line + strspn(line, " \t\r");
+	char *value = key + strcspn(key, " \t\r=");
+	char *end;
+
+	if (!*key || *key == '#')
+		return 0;
+	end = value;
+	value += strspn(value, " \t\r");
+	if (*value == '=')
+		value++;
+	value += strspn(value, " \t\r");
+	*end = '\0';
+	for (end = value + strlen(value);
+	     end > value && isspace((unsigned char)end[-1]);)
+		*--end = '\0';
+	while (o->name && strcmp(o->name, key))
+		o++;
+	if (!o->name || o->val == OPT_CONFIG || o->val == OPT_HELP)
+		return why_set(why, 0, "unknown key \"%s\"", key);
+	if (o->has_arg == no_argument && *value)
+		return why_set(why, 0, "%s takes no value", key);
+	if (o->has_arg == required_argument && !*value)
+		return why_set(why, 0, "%s needs a value", key);
+	optarg = value;
+	return parse_opt(cfg, o->val, why);
+}
+
+static int parse_file(struct config *cfg, const char *path, struct why *why)
+{
+	struct why cause = { "" };
+	unsigned int nr = 0;
+	char *line, *end;
+	int err;
+
+	if (cfg->file_text)
+		return why_set(why, 0, "--config: one file only");
+	err = read_text(&cfg->file_text, path, why);
+	for (line = cfg->file_text; !err && *line; line = end + 1) {
+		end = line + strcspn(line, "\n");
+		nr++;
+		if (!*end)
+			return why_set(why, 0, "%s:%u: a zero byte", path, nr);
+		*end = '\0';
+		err = parse_line(cfg, line, &cause);
+		if (err)
+			why_set(why, 0, "%s:%u: %s", path, nr, cause.text);
+	}
+	return err;
+}
+
+/* The file comes first, wherever it is named: what follows it wins. */
+static int find_file(struct config *cfg, int argc, char **argv, struct why *why)
+{
+	int opt, err = 0;
+
+	start_over();
+	while (!err &&
+	       (opt = getopt_long(argc, argv, "+:h", options, NULL)) != -1)
+		if (opt == OPT_CONFIG)
+			err = parse_file(cfg, optarg, why);
+	return err;
+}
+
 int config_parse(struct config *cfg, int argc, char **argv,
 		 enum config_action *action, struct why *why)
 {
+	unsigned int from_file;
 	int opt, err;
 
 	*cfg = (struct config){
+		.serve = true,
 		.cmdline = "",
 		.cpus = 1,
 		.mem_bytes = 256 * MIB,
@@ -370,6 +518,9 @@ int config_parse(struct config *cfg, int argc, char **argv,
 		.sandbox = true,
 		.stats_ms = 100,
 	};
+	snprintf(cfg->default_name, sizeof(cfg->default_name), "hyp-%d",
+		 (int)getpid());
+	cfg->name = cfg->default_name;
 	*action = CONFIG_RUN;
 	if (argc < 2)
 		return why_set(why, 0, "no command; see hyp --help");
@@ -378,17 +529,33 @@ int config_parse(struct config *cfg, int argc, char **argv,
 		*action = CONFIG_HELP;
 		return 0;
 	}
+	if (!strcmp(argv[1], "--version")) {
+		*action = CONFIG_VERSION;
+		return 0;
+	}
+	if (argv[1][0] == '-')
+		return why_set(why, 0,
+			       "options follow a command: hyp run %s ...",
+			       argv[1]);
 	if (strcmp(argv[1], "run"))
 		return why_set(why, 0, "unknown command \"%s\"; see hyp --help",
 			       argv[1]);
 	argc--;
 	argv++;
-	optind = 0; /* glibc: start over, for a second parse in one process */
-	opterr = 0;
+	err = find_file(cfg, argc, argv, why);
+	if (err)
+		return err;
+	from_file = cfg->nr_disks;
+	start_over();
 	for (;;) {
 		opt = getopt_long(argc, argv, "+:h", options, NULL);
 		if (opt == -1)
 			break;
+		/* The command line wins. */
+		if (opt == OPT_DISK && from_file) {
+			free_disks(cfg);
+			from_file = 0;
+		}
 		if (opt == 'h' || opt == OPT_HELP) {
 			*action = CONFIG_HELP;
 			return 0;
@@ -414,9 +581,7 @@ int config_parse(struct config *cfg, int argc, char **argv,
 
 void config_fini(struct config *cfg)
 {
-	unsigned int i;
-
-	for (i = 0; i < cfg->nr_disks; i++)
-		free(cfg->disks[i].path);
-	cfg->nr_disks = 0;
+	free_disks(cfg);
+	free(cfg->file_text);
+	cfg->file_text = NULL;
 }

@@ -11,6 +11,8 @@
 
 #include "hyp/util.h"
 
+#define HYP_VERSION "0.5"
+
 #define CONFIG_MAX_DISKS 4
 #define CONFIG_MAX_CPUS	 64
 #define CONFIG_MIN_MEM	 (16 * MIB)
@@ -30,8 +32,13 @@ struct config_disk {
 	bool read_only;
 };
 
-/** struct config - strings point into argv, or are owned (disk paths) */
+/** struct config - strings point into argv or @file_text; disk paths are owned */
 struct config {
+	const char *name;
+	char default_name[24];
+	bool serve;	     /* have a control socket */
+	const char *control; /* its path; NULL: where it belongs */
+	char *file_text;     /* of --config; NULL: none */
 	const char *kernel;
 	const char *initrd;  /* NULL: none */
 	const char *cmdline; /* "": none */
@@ -58,6 +65,7 @@ struct config {
 enum config_action {
 	CONFIG_RUN,
 	CONFIG_HELP,
+	CONFIG_VERSION,
 };
 
 /**

@@ -23,6 +23,10 @@ int main(int argc, char **argv)
 		code = fputs(config_help(), stdout) < 0 || fflush(stdout);
 		goto out;
 	}
+	if (action == CONFIG_VERSION) {
+		code = printf("hyp %s\n", HYP_VERSION) < 0 || fflush(stdout);
+		goto out;
+	}
 	sandbox_close_inherited();
 	err = vm_create(&vm, &cfg, &why);
 	if (err)

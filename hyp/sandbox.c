@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A guest that takes over hyp must find a process that can only go on doing
- * what hyp does: no open, no exec, no fork, no sockets, no executable memory.
+ * what hyp does: no open, no exec, no fork, no new sockets, no executable memory.
+ *
+ * The control socket adds accept4, recvfrom, sendto and getsockopt: there is one
+ * socket that listens, and who connects to it is the user who runs hyp, or root,
+ * and asks for counters.  Neither socket, connect nor unlink: the file of the
+ * socket is removed by another process (hyp/ctl/listen.h), and wait4 waits for
+ * that one.
  */
 #include "hyp/sandbox.h"
 
@@ -22,6 +28,9 @@ static const int allowed[] = {
 	SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(io_uring_enter),
 	/* KVM_RUN and its like, userfaultfd, termios */
 	SCMP_SYS(ioctl),
+	/* clients of the control socket, and its janitor */
+	SCMP_SYS(accept4), SCMP_SYS(recvfrom), SCMP_SYS(sendto),
+	SCMP_SYS(getsockopt), SCMP_SYS(geteuid), SCMP_SYS(wait4),
 	/* guest memory; mmap and mprotect see below */
 	SCMP_SYS(madvise), SCMP_SYS(process_madvise), SCMP_SYS(munmap),
 	SCMP_SYS(brk),
@@ -40,6 +49,11 @@ static const int allowed[] = {
 	/* glibc in a thread that has just been created */
 	SCMP_SYS(rseq), SCMP_SYS(set_robust_list),
 	SCMP_SYS(exit_group),
+};
+
+static const int janitor_allowed[] = {
+	SCMP_SYS(read), SCMP_SYS(flock), SCMP_SYS(newfstatat),
+	SCMP_SYS(unlinkat), SCMP_SYS(restart_syscall), SCMP_SYS(exit_group),
 };
 /* clang-format on */
 
@@ -64,6 +78,27 @@ static int add_rules(scmp_filter_ctx ctx)
 	if (!err)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect),
 				       1, not_exec);
+	return err;
+}
+
+int sandbox_enter_janitor(void)
+{
+	scmp_filter_ctx ctx;
+	size_t i;
+	int err;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+	/* No kill: it would leave the file behind. */
+	ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	if (!ctx)
+		return -ENOMEM;
+	for (i = 0, err = 0; !err && i < ARRAY_SIZE(janitor_allowed); i++)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, janitor_allowed[i],
+				       0);
+	if (!err)
+		err = seccomp_load(ctx);
+	seccomp_release(ctx);
 	return err;
 }
 

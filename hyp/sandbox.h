@@ -18,4 +18,12 @@ void sandbox_close_inherited(void);
  */
 int sandbox_enter(struct why *why);
 
+/**
+ * sandbox_enter_janitor() - what removes the control socket (hyp/ctl/listen.h)
+ *
+ * Of one thread; standard input and output are all that it has.
+ * Return: 0 or a negative errno.
+ */
+int sandbox_enter_janitor(void);
+
 #endif /* HYP_SANDBOX_H */

@@ -121,28 +121,39 @@ int stats_csv_line(FILE *file, const struct stats *s)
 	return finish(file);
 }
 
-static void print_pair(FILE *file, const char *prefix, const char *name,
-		       uint64_t value)
+void stats_each(const struct stats *s,
+		void (*fn)(void *ctx, const char *name, uint64_t value),
+		void *ctx)
 {
-	fprintf(file, "%s%s %" PRIu64 "\n", prefix, name, value);
+	char name[64];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(summary_fields); i++)
+		fn(ctx, summary_fields[i].name, value(s, &summary_fields[i]));
+	for (i = 0; i < VCPU_NR_COUNTS; i++)
+		fn(ctx, vcpu_count_names[i], s->counts[i]);
+	for (i = 0; i < KVMSTATS_NR; i++) {
+		snprintf(name, sizeof(name), "kvm_%s", kvmstats_names[i]);
+		fn(ctx, name, s->kvm[i]);
+	}
+}
+
+static void print_pair(void *ctx, const char *name, uint64_t value)
+{
+	fprintf(ctx, "%s %" PRIu64 "\n", name, value);
 }
 
 int stats_summary(FILE *file, const struct stats *s, int exit_code)
 {
-	unsigned int usage, content, i;
+	unsigned int usage, content;
 
 	fprintf(file, "exit_code %d\n", exit_code);
-	for (i = 0; i < ARRAY_SIZE(summary_fields); i++)
-		print_pair(file, "", summary_fields[i].name,
-			   value(s, &summary_fields[i]));
-	for (i = 0; i < VCPU_NR_COUNTS; i++)
-		print_pair(file, "", vcpu_count_names[i], s->counts[i]);
-	for (i = 0; i < KVMSTATS_NR; i++)
-		print_pair(file, "kvm_", kvmstats_names[i], s->kvm[i]);
+	stats_each(s, print_pair, file);
 	for (usage = 0; usage < 4; usage++)
 		for (content = 0; content < 3; content++)
-			print_pair(file, "frames_", dist_names[usage][content],
-				   s->dist.n[usage][content]);
+			fprintf(file, "frames_%s %" PRIu64 "\n",
+				dist_names[usage][content],
+				s->dist.n[usage][content]);
 	return finish(file);
 }
 

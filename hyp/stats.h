@@ -26,6 +26,16 @@ int stats_csv_header(FILE *file);
 int stats_csv_line(FILE *file, const struct stats *s);
 
 /**
+ * stats_each() - all counters by name, but for the frames by state
+ * @s:   snapshot
+ * @fn:  called with each
+ * @ctx: its first argument
+ */
+void stats_each(const struct stats *s,
+		void (*fn)(void *ctx, const char *name, uint64_t value),
+		void *ctx);
+
+/**
  * stats_summary() - all counters, "key value" a line, for --summary
  * @file:      where
  * @s:         snapshot

@@ -18,6 +18,7 @@ DISK=${DISK:-$O/disk.img}
 GUESTS=${GUESTS:-$O/guest-tests}
 LABRUN=${LABRUN:-$top/tools/lab/run}
 QEMU=${QEMU:-qemu-system-x86_64}
+unset XDG_RUNTIME_DIR # is not in the lab, and hyp would say so
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/selftest.XXXXXX")
 trap 'rm -rf "$work"' EXIT

@@ -155,9 +155,9 @@ static void *vcpu_thread(void *arg)
 	/* The slow path takes its arguments in registers. */
 	v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
 	while (!stopping(v)) {
-		if (is_paused(v))
+		if (is_paused(v)) {
 			sleep_while_paused(v);
-		else if (!enter_guest(v)) {
+		} else if (!enter_guest(v)) {
 			fault_forget(v);
 			exit_handle(v);
 		} else if (errno == EINTR) {

@@ -15,7 +15,7 @@
 
 #include "hyp/config.h"
 
-#define MAX_ARGS 20
+#define MAX_ARGS 24
 
 /* Files for the options that name one: 10 MiB, 20 MiB and empty. */
 struct files {
@@ -160,6 +160,9 @@ static void bad_lines_are_refused_with_a_reason(void **state)
 		const char *line, *reason;
 	} cases[] = {
 		{ "hyp", "no command" },
+		{ "hyp --kernel @S", "hyp run --kernel" },
+		{ "hyp run --kernel @S --name -x", "--name" },
+		{ "hyp run --kernel @S --name a/b", "--name" },
 		{ "hyp walk", "unknown command \"walk\"" },
 		{ "hyp run", "--kernel is missing" },
 		{ "hyp run --kernel", "--kernel needs a value" },
@@ -223,6 +226,75 @@ static void the_smallest_limit_is_accepted(void **state)
 	config_fini(&cfg);
 }
 
+/* A file with that text, as the big one. */
+static int parse_file(struct files *f, const char *text, const char *options,
+		      struct config *cfg, struct why *why)
+{
+	enum config_action action;
+	FILE *file = fopen(f->big, "w");
+	char line[200];
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+	snprintf(line, sizeof(line), "hyp run --kernel @S %s --config @B",
+		 options);
+	return parse(f, line, cfg, &action, why);
+}
+
+static void a_file_has_options_and_the_command_line_wins(void **state)
+{
+	struct config cfg;
+	struct why why;
+
+	assert_int_equal(
+		parse_file(
+			*state,
+			"# comment\n\n  mem 96M\ncpus=2\r\nname\t=  web\n"
+			"cmdline a=b # c\nstorm\nkernel /nonexistent\nlimit 64M",
+			"--cpus 3 --limit 32M", &cfg, &why),
+		0);
+	assert_int_equal(cfg.mem_bytes, 96 * MIB);
+	assert_int_equal(cfg.cpus, 3);
+	assert_int_equal(cfg.limit_bytes, 32 * MIB);
+	assert_string_equal(cfg.name, "web");
+	assert_string_equal(cfg.cmdline, "a=b # c");
+	assert_true(cfg.storm);
+	config_fini(&cfg);
+	/* Disks of the file, or those of the command line. */
+	assert_int_equal(parse_file(*state, "disk /nonexistent\ndisk /no\n",
+				    "--disk @S", &cfg, &why),
+			 0);
+	assert_int_equal(cfg.nr_disks, 1);
+	config_fini(&cfg);
+}
+
+static void errors_in_a_file_name_its_line(void **state)
+{
+	static const struct {
+		const char *text, *where, *what;
+	} cases[] = {
+		{ "mem 96M\ncolour red\n", ":2: ", "\"colour\"" },
+		{ "\nmem 96\n", ":2: ", "96 is not a multiple" },
+		{ "mem\n", ":1: ", "needs a value" },
+		{ "storm yes\n", ":1: ", "no value" },
+		{ "config /x\n", ":1: ", "unknown key" },
+		{ "help\n", ":1: ", "unknown key" },
+		{ "= 3\n", ":1: ", "unknown key" },
+	};
+	struct config cfg;
+	unsigned int i;
+	struct why why;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_true(parse_file(*state, cases[i].text, "", &cfg, &why) <
+			    0);
+		assert_non_null(strstr(why.text, cases[i].where));
+		assert_non_null(strstr(why.text, cases[i].what));
+		config_fini(&cfg);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +304,8 @@ int main(void)
 		cmocka_unit_test(help_wins_over_errors_behind_it),
 		cmocka_unit_test(bad_lines_are_refused_with_a_reason),
 		cmocka_unit_test(the_smallest_limit_is_accepted),
+		cmocka_unit_test(a_file_has_options_and_the_command_line_wins),
+		cmocka_unit_test(errors_in_a_file_name_its_line),
 	};
 
 	setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 0);

@@ -15,8 +15,11 @@
 #include "hyp/loop.h"
 #include "hyp/mem/mem.h"
 #include "hyp/record.h"
+#include "hyp/stats.h"
 #include "hyp/vm/pause.h"
 #include "hyp/vm/vm.h"
+
+struct control;
 
 struct vm {
 	const struct config *cfg;
@@ -37,7 +40,8 @@ struct vm {
 	uint64_t info_gpa;
 	struct loop_handler signals, timeout, stats_tick;
 	FILE *stats_file, *summary_file;
-	struct record *record; /* NULL: none */
+	struct record *record;	 /* NULL: none */
+	struct control *control; /* NULL: no control socket */
 	uint64_t start_ms;
 
 	/* Why the VM stops: written once, by whoever sets @stopping first. */
@@ -65,6 +69,9 @@ void vm_stop(void *ctx, int code, const char *what);
  * Return: 0 or a negative errno.
  */
 int vm_build(struct vm *vm, struct why *why);
+
+/** vm_take_stats() - a snapshot of all counters.  Loop's thread. */
+void vm_take_stats(struct vm *vm, struct stats *s);
 
 /** vm_open_reports() - files, signals, timers. Return: 0 or negative errno. */
 int vm_open_reports(struct vm *vm, struct why *why);

@@ -7,10 +7,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "hyp/stats.h"
 #include "hyp/vm/priv.h"
 
-static void take_stats(struct vm *vm, struct stats *s)
+void vm_take_stats(struct vm *vm, struct stats *s)
 {
 	struct pause_state pause;
 	unsigned int i;
@@ -53,7 +52,7 @@ static void on_signal(void *ctx, uint32_t events)
 	(void)events;
 	while (read(vm->signals.fd, &si, sizeof(si)) == sizeof(si)) {
 		if (si.ssi_signo == SIGUSR1) {
-			take_stats(vm, &s);
+			vm_take_stats(vm, &s);
 			stats_print(&s);
 		} else {
 			vm_stop(vm, 128 + (int)si.ssi_signo, NULL);
@@ -73,7 +72,7 @@ static int write_stats_line(struct vm *vm)
 
 	if (!vm->stats_file)
 		return 0;
-	take_stats(vm, &s);
+	vm_take_stats(vm, &s);
 	return stats_csv_line(vm->stats_file, &s);
 }
 
@@ -197,7 +196,7 @@ int vm_finish_reports(struct vm *vm, struct why *why)
 			       vm->cfg->stats_path);
 	if (!vm->summary_file)
 		return 0;
-	take_stats(vm, &s);
+	vm_take_stats(vm, &s);
 	if (stats_summary(vm->summary_file, &s, vm->stop_code))
 		return why_set(why, -EIO, "cannot write to %s",
 			       vm->cfg->summary_path);

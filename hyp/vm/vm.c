@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "hyp/sandbox.h"
+#include "hyp/vm/control.h"
 #include "hyp/vm/priv.h"
 
 /* A vCPU thread ends within a disk access; longer means a bug. */
@@ -136,6 +137,10 @@ int vm_create(struct vm **out, const struct config *cfg, struct why *why)
 	err = vm_pause_open(vm, why);
 	if (err)
 		goto err_destroy;
+	/* While there is one thread: it forks. */
+	err = vm_open_control(vm, why);
+	if (err)
+		goto err_destroy;
 	err = kvm_create(&vm->kvm, why);
 	if (err)
 		goto err_destroy;
@@ -143,6 +148,9 @@ int vm_create(struct vm **out, const struct config *cfg, struct why *why)
 	if (err)
 		goto err_destroy;
 	err = vm_open_reports(vm, why);
+	if (err)
+		goto err_destroy;
+	err = vm_serve_control(vm, why);
 	if (err)
 		goto err_destroy;
 	*out = vm;
@@ -180,6 +188,8 @@ void vm_destroy(struct vm *vm)
 		munmap(vm->info, vm->info_bytes);
 	mem_destroy(vm->mem);
 	vm_close_reports(vm);
+	/* Last: who waits for the end of the connection finds the VM gone. */
+	vm_close_control(vm);
 	vm_pause_fini(vm);
 	loop_destroy(vm->loop);
 	pthread_mutex_destroy(&vm->gate);

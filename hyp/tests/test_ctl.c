@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The control protocol over real sockets: hostile lines and clients, and the file
+ * of the socket.  The server's loop runs in a thread of its own; a client that
+ * is not answered within a minute has found a server that waits for another.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "hyp/ctl/listen.h"
+#include "hyp/ctl/path.h"
+#include "hyp/ctl/server.h"
+
+#define PATIENCE_MS 60000
+
+struct rig {
+	char dir[40];
+	char path[CTL_PATH_MAX];
+	struct ctl_socket socket;
+	struct loop *loop;
+	struct ctl *ctl;
+	struct loop_handler released; /* eventfd: answer who waits */
+	pthread_t thread;
+};
+
+static struct rig *rig;
+
+/* echo: its "text"; big: 60000 bytes; wait: when somebody says "release". */
+static void on_request(void *ctx, struct ctl_client *client,
+		       const struct ctl_request *req)
+{
+	static const char *const fields[] = { "text", "n", NULL };
+	struct ctl_error error;
+	cJSON *out;
+	uint64_t n;
+	char *big;
+	int err;
+
+	(void)ctx;
+	err = ctl_request_fields(req, fields, &error);
+	if (!err)
+		err = ctl_number(req, "n", &n, &error);
+	if (err == -EINVAL) {
+		ctl_refuse(client, &error);
+		return;
+	}
+	if (!strcmp(req->command, "wait")) {
+		ctl_defer(client, 1);
+		return;
+	}
+	if (!strcmp(req->command, "release"))
+		loop_event_set(rig->released.fd);
+	out = cJSON_CreateObject();
+	if (!strcmp(req->command, "big")) {
+		big = malloc(60001);
+		memset(big, 'x', 60000);
+		big[60000] = '\0';
+		cJSON_AddStringToObject(out, "text", big);
+		free(big);
+	} else if (!err) {
+		ctl_add_u64(out, "n", n);
+	}
+	ctl_answer(client, out);
+}
+
+static void on_released(void *ctx, uint32_t events)
+{
+	struct ctl_client *client;
+
+	(void)ctx;
+	(void)events;
+	loop_event_ack(rig->released.fd);
+	while ((client = ctl_deferred(rig->ctl, 1)))
+		ctl_answer(client, cJSON_CreateObject());
+}
+
+static void *serve(void *arg)
+{
+	assert_int_equal(loop_run(arg), 0);
+	return NULL;
+}
+
+static int setup_silent(void **state, uint64_t silent_ms)
+{
+	struct ctl_ops ops = { on_request, NULL, silent_ms };
+	struct why why = { "" };
+
+	rig = calloc(1, sizeof(*rig));
+	strcpy(rig->dir, "/tmp/hyp-ctl-XXXXXX");
+	assert_non_null(mkdtemp(rig->dir));
+	assert_int_equal(ctl_path(rig->path, rig->dir, "vm", &why), 0);
+	assert_int_equal(ctl_listen(&rig->socket, rig->path, false, &why), 0);
+	assert_int_equal(loop_create(&rig->loop), 0);
+	assert_int_equal(ctl_create(&rig->ctl, rig->loop, rig->socket.fd, &ops),
+			 0);
+	rig->released =
+		(struct loop_handler){ loop_event(), on_released, NULL };
+	assert_int_equal(loop_add(rig->loop, &rig->released, EPOLLIN), 0);
+	assert_int_equal(pthread_create(&rig->thread, NULL, serve, rig->loop),
+			 0);
+	*state = rig;
+	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_silent(state, UINT64_MAX);
+}
+
+static int setup_impatient(void **state)
+{
+	return setup_silent(state, 0);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	loop_quit(rig->loop);
+	pthread_join(rig->thread, NULL);
+	ctl_unlisten(&rig->socket);
+	ctl_destroy(rig->ctl);
+	close(rig->released.fd);
+	loop_destroy(rig->loop);
+	unlink(rig->path);
+	assert_int_equal(rmdir(rig->dir), 0);
+	free(rig);
+	return 0;
+}
+
+static int dial(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	if (!connect(fd, (void *)&addr, sizeof(addr)))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void say(int fd, const char *text, size_t len)
+{
+	while (len) {
+		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+
+		assert_true(n > 0);
+		text += n;
+		len -= (size_t)n;
+	}
+}
+
+static void say_line(int fd, const char *text)
+{
+	say(fd, text, strlen(text));
+	say(fd, "\n", 1);
+}
+
+/* A line without newline; "": the connection has ended. */
+static const char *hear(int fd)
+{
+	static char line[2 * CTL_MAX_LINE];
+	struct pollfd in = { .fd = fd, .events = POLLIN };
+	size_t len = 0;
+
+	for (;;) {
+		char *end;
+		ssize_t n;
+
+		assert_int_equal(poll(&in, 1, PATIENCE_MS), 1);
+		n = recv(fd, line + len, sizeof(line) - len, MSG_PEEK);
+		if (n <= 0) {
+			assert_int_equal(len, 0);
+			return "";
+		}
+		end = memchr(line + len, '\n', (size_t)n);
+		if (end)
+			n = end - (line + len) + 1;
+		assert_int_equal(read(fd, line + len, (size_t)n), n);
+		len += (size_t)n;
+		assert_true(end || len < sizeof(line));
+		if (end)
+			break;
+	}
+	line[len - 1] = '\0';
+	return line;
+}
+
+static void assert_hears(int fd, const char *part)
+{
+	const char *line = hear(fd);
+
+	if (!strstr(line, part))
+		fail_msg("not \"%s\" in: %.200s", part, line);
+}
+
+#define ECHO(id) "{\"version\":1,\"id\":" id ",\"command\":\"echo\"}"
+
+static void assert_serves(void)
+{
+	int fd = dial(rig->path);
+
+	assert_true(fd >= 0);
+	say_line(fd, ECHO("5"));
+	assert_string_equal(
+		hear(fd), "{\"version\":1,\"id\":5,\"ok\":true,\"result\":{}}");
+	close(fd);
+}
+
+static void requests_in_parts_or_many_at_once_are_answered(void **state)
+{
+	const char *text = ECHO("\"a\"") "\n" ECHO("{\"b\":[1,null]}") "\n";
+	int fd = dial(rig->path);
+	size_t i;
+
+	(void)state;
+	for (i = 0; text[i]; i++)
+		say(fd, text + i, 1);
+	assert_hears(fd, "\"id\":\"a\",\"ok\":true");
+	assert_hears(fd, "\"id\":{\"b\":[1,null]},\"ok\":true");
+	say_line(fd, ECHO("1") "\n" ECHO("2") "\n" ECHO("3"));
+	assert_hears(fd, "\"id\":1,");
+	assert_hears(fd, "\"id\":2,");
+	assert_hears(fd, "\"id\":3,");
+	/* Who has said all is answered, too. */
+	say(fd, ECHO("4") "\n{", strlen(ECHO("4")) + 2);
+	shutdown(fd, SHUT_WR);
+	assert_hears(fd, "\"id\":4,");
+	assert_string_equal(hear(fd), "");
+	close(fd);
+}
+
+static void what_is_wrong_is_named(void **state)
+{
+	static const struct {
+		const char *line, *answer;
+	} cases[] = {
+		{ "", "\"field\":\"\",\"message\":\"this is not JSON" },
+		{ "garbage", "not JSON" },
+		{ "{\"version\":1", "not JSON" },
+		{ ECHO("1") " x", "not JSON" },
+		{ "[1]", "not a JSON object" },
+		{ "{}", "\"field\":\"version\"" },
+		{ "{\"version\":2,\"id\":3,\"command\":\"echo\"}",
+		  "\"id\":3,\"ok\":false,\"error\":{\"field\":\"version\"" },
+		{ "{\"version\":\"1\",\"command\":\"echo\"}", "version" },
+		{ "{\"version\":1}", "\"field\":\"command\"" },
+		{ "{\"version\":1,\"command\":[]}", "\"field\":\"command\"" },
+		{ "{\"version\":1,\"command\":\"echo\",\"colour\":1}",
+		  "\"field\":\"colour\"" },
+		{ "{\"version\":1,\"command\":\"echo\",\"n\":-1}",
+		  "\"field\":\"n\"" },
+		{ "{\"version\":1,\"command\":\"echo\",\"n\":1.5}",
+		  "\"field\":\"n\"" },
+		{ "{\"version\":1,\"command\":\"echo\",\"n\":1e300}",
+		  "\"field\":\"n\"" },
+		{ "{\"version\":1,\"command\":\"echo\",\"n\":\"7\"}",
+		  "\"field\":\"n\"" },
+		{ "{\"version\":1,\"command\":\"echo\",\"n\":9007199254740991}",
+		  "\"n\":9007199254740991}" },
+	};
+	int fd = dial(rig->path);
+	char line[600], *at;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		say_line(fd, cases[i].line);
+		assert_hears(fd, cases[i].answer);
+	}
+	/* A zero byte ends nothing. */
+	say(fd, ECHO("1") "\0x\n", strlen(ECHO("1")) + 3);
+	assert_hears(fd, "not JSON");
+	at = line + sprintf(line, "{\"version\":1,\"id\":\"");
+	memset(at, 'i', 300);
+	strcpy(at + 300, "\",\"command\":\"echo\"}");
+	say_line(fd, line);
+	assert_hears(fd, "\"field\":\"id\"");
+	close(fd);
+	assert_serves();
+}
+
+static void deep_nesting_is_refused(void **state)
+{
+	char *line = malloc(CTL_MAX_LINE);
+	int fd = dial(rig->path);
+
+	(void)state;
+	memset(line, '[', CTL_MAX_LINE - 1);
+	line[CTL_MAX_LINE - 1] = '\n';
+	say(fd, line, CTL_MAX_LINE);
+	assert_hears(fd, "not JSON");
+	say_line(fd, ECHO("1"));
+	assert_hears(fd, "\"id\":1,\"ok\":true");
+	free(line);
+	close(fd);
+}
+
+static void a_line_without_end_ends_the_connection(void **state)
+{
+	char *line = malloc(CTL_MAX_LINE);
+	int fd = dial(rig->path);
+
+	(void)state;
+	memset(line, 'x', CTL_MAX_LINE);
+	say(fd, line, CTL_MAX_LINE);
+	assert_hears(fd, "longer than 65536");
+	assert_string_equal(hear(fd), "");
+	free(line);
+	close(fd);
+	assert_serves();
+}
+
+static void a_client_that_never_reads_hinders_nobody(void **state)
+{
+	static const char big[] = "{\"version\":1,\"command\":\"big\"}\n";
+	int fd = dial(rig->path);
+	unsigned int sent = 0, heard;
+
+	(void)state;
+	/* Until neither side of the connection takes any more. */
+	while (send(fd, big, sizeof(big) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+	       (ssize_t)sizeof(big) - 1)
+		sent++;
+	assert_int_equal(errno, EAGAIN);
+	assert_serves();
+	/* Of 1000s of answers one was made and kept; none is lost. */
+	assert_true(sent > 100);
+	for (heard = 0; heard < 20; heard++)
+		assert_true(strlen(hear(fd)) > 60000);
+	close(fd);
+	assert_serves();
+}
+
+static void one_client_too_many_is_told_so(void **state)
+{
+	int fds[CTL_MAX_CLIENTS], fd;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < CTL_MAX_CLIENTS; i++) {
+		fds[i] = dial(rig->path);
+		say_line(fds[i], ECHO("1"));
+		assert_hears(fds[i], "\"ok\":true");
+	}
+	fd = dial(rig->path);
+	assert_hears(fd, "too many clients");
+	assert_string_equal(hear(fd), "");
+	close(fd);
+	close(fds[3]);
+	/* It may not have been noticed yet. */
+	say_line(fds[0], ECHO("1"));
+	assert_hears(fds[0], "\"ok\":true");
+	assert_serves();
+	for (i = 0; i < CTL_MAX_CLIENTS; i++)
+		if (i != 3)
+			close(fds[i]);
+}
+
+static void who_is_silent_makes_room(void **state)
+{
+	int fds[CTL_MAX_CLIENTS + 1];
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i <= CTL_MAX_CLIENTS; i++) {
+		fds[i] = dial(rig->path);
+		say_line(fds[i], ECHO("1"));
+		assert_hears(fds[i], "\"ok\":true");
+	}
+	for (i = 0; i <= CTL_MAX_CLIENTS; i++)
+		close(fds[i]);
+}
+
+static void a_late_answer_reaches_who_is_still_there(void **state)
+{
+	static const char wait[] =
+		"{\"version\":1,\"id\":9,\"command\":\"wait\"}";
+	int gone = dial(rig->path), fd = dial(rig->path);
+
+	(void)state;
+	say_line(gone, wait);
+	say_line(fd, wait);
+	/* What comes behind is answered behind. */
+	say_line(fd, ECHO("10"));
+	close(gone);
+	assert_serves();
+	gone = dial(rig->path);
+	say_line(gone, "{\"version\":1,\"command\":\"release\"}");
+	assert_hears(gone, "\"ok\":true");
+	/* The release may have been ahead of the wait: once more. */
+	say_line(gone, "{\"version\":1,\"command\":\"release\"}");
+	assert_hears(gone, "\"ok\":true");
+	assert_hears(fd, "\"id\":9,\"ok\":true");
+	assert_hears(fd, "\"id\":10,\"ok\":true");
+	close(gone);
+	close(fd);
+}
+
+static void the_socket_is_its_owners_and_goes_with_the_server(void **state)
+{
+	struct ctl_socket other = { 0 };
+	struct why why = { "" };
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(stat(rig->path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	/* Who lives there is not driven out. */
+	assert_int_equal(ctl_listen(&other, rig->path, false, &why),
+			 -EADDRINUSE);
+	assert_non_null(strstr(why.text, "is running"));
+	assert_serves();
+	ctl_unlisten(&rig->socket);
+	assert_int_equal(stat(rig->path, &st), -1);
+	assert_int_equal(errno, ENOENT);
+}
+
+/* A server that dies without a word: all that ends is its pipe. */
+static void what_a_crashed_server_leaves_goes_or_is_replaced(void **state)
+{
+	struct ctl_socket s = { 0 };
+	struct why why = { "" };
+	char path[CTL_PATH_MAX];
+	struct stat st;
+	int fd;
+
+	(void)state;
+	assert_int_equal(ctl_path(path, rig->dir, "crash", &why), 0);
+	assert_int_equal(ctl_listen(&s, path, false, &why), 0);
+	close(s.fd);
+	close(s.pipe);
+	assert_int_equal(waitpid(s.janitor, NULL, 0), s.janitor);
+	assert_int_equal(stat(path, &st), -1);
+	/* The janitor has died, too. */
+	assert_int_equal(ctl_listen(&s, path, false, &why), 0);
+	kill(s.janitor, SIGKILL);
+	assert_int_equal(waitpid(s.janitor, NULL, 0), s.janitor);
+	close(s.fd);
+	close(s.pipe);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(ctl_listen(&s, path, false, &why), 0);
+	fd = dial(path);
+	assert_true(fd >= 0);
+	close(fd);
+	/* A late janitor leaves a new VM's socket alone. */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(close(open(path, O_CREAT | O_WRONLY, 0600)), 0);
+	ctl_unlisten(&s);
+	assert_int_equal(stat(path, &st), 0);
+	/* And what is no socket is not replaced. */
+	assert_int_equal(ctl_listen(&s, path, false, &why), -EEXIST);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void names_are_file_names(void **state)
+{
+	static const char *const good[] = { "a", "web-1", "9_x.y" };
+	static const char *const bad[] = { "",	  ".",	 "..",	     "-a",
+					   "a/b", "a b", "\xc3\xa4", "a\n" };
+	char name[CTL_NAME_MAX + 2];
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(good); i++)
+		assert_true(ctl_name_ok(good[i]));
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(ctl_name_ok(bad[i]));
+	memset(name, 'a', sizeof(name));
+	name[CTL_NAME_MAX + 1] = '\0';
+	assert_false(ctl_name_ok(name));
+	name[CTL_NAME_MAX] = '\0';
+	assert_true(ctl_name_ok(name));
+}
+
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(requests_in_parts_or_many_at_once_are_answered),
+		CASE(what_is_wrong_is_named),
+		CASE(deep_nesting_is_refused),
+		CASE(a_line_without_end_ends_the_connection),
+		CASE(a_client_that_never_reads_hinders_nobody),
+		CASE(one_client_too_many_is_told_so),
+		cmocka_unit_test_setup_teardown(who_is_silent_makes_room,
+						setup_impatient, teardown),
+		CASE(a_late_answer_reaches_who_is_still_there),
+		CASE(the_socket_is_its_owners_and_goes_with_the_server),
+		CASE(what_a_crashed_server_leaves_goes_or_is_replaced),
+		cmocka_unit_test(names_are_file_names),
+	};
+
+	setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
