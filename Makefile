@@ -167,12 +167,13 @@ unit: $(tests) ## unit tests (TAP, no root, no KVM)
 	$(Q)$(run-tests) $(tests)
 format: ## format the C files with clang-format
 	$(Q)tools/check-format.sh
-style: layers $(spec-table) ## layers, licences, ABI copies, specification, format
+style: layers $(spec-table) ## layers, licences, ABI copies, specification, format, manual
 	$(Q)tools/check-format.sh --check
 	$(Q)tools/check-license.sh
 	$(Q)tools/check-abi.sh
 	$(Q)tools/check-spec.sh $(spec-table)
 	$(Q)tools/check-rules.sh
+	$(Q)mandoc -Tlint -Wstyle man/*.1
 spec: $(spec-table) ## write the transition table of essa-emu/SPEC.md from the code
 	$(Q)tools/check-spec.sh --write $<
 setup: ## install the Debian packages that are missing

@@ -2,6 +2,7 @@
 /* Order of set-up and teardown; the only place that prints an error and exits. */
 #include <stdio.h>
 
+#include "hyp/cli/cli.h"
 #include "hyp/config.h"
 #include "hyp/sandbox.h"
 #include "hyp/util.h"
@@ -16,6 +17,8 @@ int main(int argc, char **argv)
 	struct config cfg;
 	int err;
 
+	if (argc > 1 && cli_is_command(argv[1]))
+		return cli_main(argc - 1, argv + 1);
 	err = config_parse(&cfg, argc, argv, &action, &why);
 	if (err)
 		goto out;

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "hyp/cli/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hyp/cli/ask.h"
+#include "hyp/cli/show.h"
+#include "hyp/config.h"
+#include "hyp/ctl/message.h"
+#include "hyp/ctl/path.h"
+
+/* A pause waits for a vCPU's exit, a discard for reclaim, a stop for disks. */
+#define ANSWER_MS 30000
+/* More than any guest has. */
+#define ALL_BYTES (1ull << 50)
+
+struct options {
+	bool json, force, help;
+	const char *vm, *value; /* NULL: not given */
+};
+
+struct command {
+	const char *name;
+	const char *usage;
+	bool takes_value, takes_force;
+	void (*show)(const cJSON *result);
+};
+
+static const struct command commands[] = {
+	{ "list", "", false, false, NULL },
+	{ "info", "VM", false, false, show_info },
+	{ "stat", "VM", false, false, show_stat },
+	{ "limit", "VM SIZE|none", true, false, show_limit },
+	{ "pause", "VM", false, false, show_state },
+	{ "resume", "VM", false, false, show_state },
+	{ "discard", "VM SIZE|all", true, false, show_discard },
+	{ "stop", "VM [--force]", false, true, NULL },
+};
+
+static const struct option long_options[] = {
+	{ "json", no_argument, NULL, 'j' },
+	{ "force", no_argument, NULL, 'f' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const struct command *find(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+bool cli_is_command(const char *name)
+{
+	return find(name);
+}
+
+static int parse(const struct command *cmd, int argc, char **argv,
+		 struct options *o, struct why *why)
+{
+	bool takes_vm = cmd->usage[0];
+	int opt;
+
+	*o = (struct options){ 0 };
+	optind = 0;
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, ":h", long_options, NULL)) !=
+	       -1) {
+		if (opt == 'j')
+			o->json = true;
+		else if (opt == 'h')
+			o->help = true;
+		else if (opt == 'f' && cmd->takes_force)
+			o->force = true;
+		else
+			return why_set(why, 0,
+				       "%s does not know %s; see hyp %s --help",
+				       cmd->name, argv[optind - 1], cmd->name);
+	}
+	if (o->help)
+		return 0;
+	if (takes_vm && optind < argc)
+		o->vm = argv[optind++];
+	if (cmd->takes_value && optind < argc)
+		o->value = argv[optind++];
+	if (optind < argc)
+		return why_set(why, 0, "unexpected argument \"%s\"",
+			       argv[optind]);
+	if (takes_vm && !o->vm)
+		return why_set(why, 0, "%s: which VM? hyp list shows them",
+			       cmd->name);
+	if (cmd->takes_value && !o->value)
+		return why_set(why, 0, "usage: hyp %s [--json] %s", cmd->name,
+			       cmd->usage);
+	return 0;
+}
+
+/* Return: the request's own fields, or NULL and @why is set. */
+static cJSON *arguments(const struct command *cmd, const struct options *o,
+			struct why *why)
+{
+	cJSON *out = cJSON_CreateObject();
+	uint64_t bytes;
+
+	if (o->force)
+		cJSON_AddTrueToObject(out, "force");
+	if (!o->value)
+		return out;
+	if (!strcmp(cmd->name, "limit") && !strcmp(o->value, "none")) {
+		cJSON_AddStringToObject(out, "limit", "none");
+		return out;
+	}
+	if (!strcmp(cmd->name, "discard") && !strcmp(o->value, "all")) {
+		ctl_add_u64(out, "bytes", ALL_BYTES);
+		return out;
+	}
+	if (config_parse_size(o->value, &bytes)) {
+		why_set(why, 0, "%s: \"%s\" is not a size; write e.g. 256M",
+			cmd->name, o->value);
+		cJSON_Delete(out);
+		return NULL;
+	}
+	ctl_add_u64(out, !strcmp(cmd->name, "limit") ? "limit" : "bytes",
+		    bytes);
+	return out;
+}
+
+/* NAME or PATH; what has a slash is a path. */
+static int find_vm(char path[CTL_PATH_MAX], const char *vm, struct why *why)
+{
+	char dir[CTL_PATH_MAX];
+
+	if (strchr(vm, '/')) {
+		if (snprintf(path, CTL_PATH_MAX, "%s", vm) < CTL_PATH_MAX)
+			return 0;
+		return why_set(why, 0, "%s is too long for a socket", vm);
+	}
+	if (!ctl_name_ok(vm))
+		return why_set(why, 0, "\"%s\" is not a VM's name", vm);
+	if (ctl_runtime_dir(dir, why))
+		return -EINVAL;
+	return ctl_path(path, dir, vm, why);
+}
+
+static enum ask_code run(const struct command *cmd, const struct options *o,
+			 struct why *why)
+{
+	uint64_t until_ms = now_ms() + ANSWER_MS;
+	struct ask ask = { .fd = -1 };
+	char path[CTL_PATH_MAX];
+	cJSON *args, *result = NULL;
+	enum ask_code code;
+
+	if (find_vm(path, o->vm, why))
+		return ASK_USAGE;
+	args = arguments(cmd, o, why);
+	if (!args)
+		return ASK_USAGE;
+	code = ask_open(&ask, path, cmd->name, args, until_ms, why);
+	if (code == ASK_OK)
+		code = ask_answer(&ask, &result, until_ms, why);
+	if (code == ASK_OK && cmd->takes_force)
+		code = ask_wait_end(&ask, until_ms, why);
+	ask_close(&ask);
+	if (code == ASK_OK && o->json)
+		show_json(result);
+	else if (code == ASK_OK && cmd->show)
+		cmd->show(result);
+	cJSON_Delete(result);
+	return code;
+}
+
+int cli_main(int argc, char **argv)
+{
+	const struct command *cmd = find(argv[0]);
+	struct why why = { "" };
+	int code = ASK_USAGE;
+	struct options o;
+
+	if (parse(cmd, argc, argv, &o, &why))
+		goto out;
+	if (o.help)
+		code = printf("usage: hyp %s [--json] %s\n", cmd->name,
+			      cmd->usage) < 0;
+	else if (!cmd->usage[0])
+		code = cli_list(o.json);
+	else
+		code = run(cmd, &o, &why);
+out:
+	if (why.text[0])
+		log_line("%s", why.text);
+	if (fflush(stdout) && !code)
+		code = ASK_REFUSED;
+	return code;
+}

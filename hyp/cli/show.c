@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What is missing in an answer is shown as "-", never as a number. */
+#include "hyp/cli/show.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "hyp/util.h"
+
+#define CELL 24
+
+static const cJSON *get(const cJSON *object, const char *name)
+{
+	return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+static const char *text_of(const cJSON *object, const char *name)
+{
+	const char *text = cJSON_GetStringValue(get(object, name));
+
+	return text ? text : "-";
+}
+
+static const char *whole(char cell[CELL], const cJSON *item)
+{
+	if (cJSON_IsNumber(item))
+		snprintf(cell, CELL, "%.0f", item->valuedouble);
+	else
+		strcpy(cell, "-");
+	return cell;
+}
+
+static const char *mib(char cell[CELL], const cJSON *item, double unit_bytes)
+{
+	if (cJSON_IsNumber(item))
+		snprintf(cell, CELL, "%.1f",
+			 item->valuedouble * unit_bytes / (double)MIB);
+	else
+		strcpy(cell, "-");
+	return cell;
+}
+
+static const char *seconds(char cell[CELL], const cJSON *item)
+{
+	if (cJSON_IsNumber(item))
+		snprintf(cell, CELL, "%.1f", item->valuedouble / 1000);
+	else
+		strcpy(cell, "-");
+	return cell;
+}
+
+static void show_paused_by(const cJSON *result)
+{
+	const cJSON *reason;
+
+	cJSON_ArrayForEach(reason,
+			   get(result, "paused_by")) if (cJSON_IsString(reason))
+		printf(" %s", reason->valuestring);
+}
+
+void show_json(const cJSON *result)
+{
+	char *text = cJSON_PrintUnformatted(result);
+
+	puts(text ? text : "{}");
+	free(text);
+}
+
+void show_state(const cJSON *result)
+{
+	printf("%s", text_of(result, "state"));
+	if (cJSON_GetArraySize(get(result, "paused_by"))) {
+		printf(" by");
+		show_paused_by(result);
+	}
+	putchar('\n');
+}
+
+void show_limit(const cJSON *result)
+{
+	char limit[CELL], resident[CELL];
+
+	printf("limit %s MiB, resident %s MiB\n",
+	       cJSON_IsNull(get(result, "limit_bytes")) ?
+		       "of no" :
+		       mib(limit, get(result, "limit_bytes"), 1),
+	       mib(resident, get(result, "resident_bytes"), 1));
+}
+
+void show_discard(const cJSON *result)
+{
+	char frames[CELL], size[CELL];
+
+	printf("%s pages (%s MiB) discarded\n",
+	       whole(frames, get(result, "frames")),
+	       mib(size, get(result, "bytes"), 1));
+}
+
+void show_info(const cJSON *result)
+{
+	static const char *const texts[] = { "name",   "hyp",	  "kernel",
+					     "initrd", "cmdline", "swap_dir" };
+	const cJSON *item;
+	char cell[CELL];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(texts); i++)
+		printf("%-10s %s\n", texts[i], text_of(result, texts[i]));
+	printf("%-10s %s\n", "pid", whole(cell, get(result, "pid")));
+	printf("%-10s %s\n", "cpus", whole(cell, get(result, "cpus")));
+	printf("%-10s %s MiB\n", "memory",
+	       mib(cell, get(result, "mem_bytes"), 1));
+	printf("%-10s %s MiB\n", "limit",
+	       mib(cell, get(result, "limit_bytes"), 1));
+	printf("%-10s %s MiB\n", "resident",
+	       mib(cell, get(result, "resident_bytes"), 1));
+	printf("%-10s %s MiB\n", "swap",
+	       mib(cell, get(result, "swap_bytes"), 1));
+	printf("%-10s", "features");
+	cJSON_ArrayForEach(item,
+			   get(result, "features")) if (cJSON_IsString(item))
+		printf(" %s", item->valuestring);
+	putchar('\n');
+	cJSON_ArrayForEach(item, get(result, "disks")) printf(
+		"%-10s %s%s\n", "disk", text_of(item, "path"),
+		cJSON_IsTrue(get(item, "read_only")) ? " (read-only)" : "");
+	printf("%-10s ", "state");
+	show_state(result);
+	printf("%-10s %s s\n", "uptime",
+	       seconds(cell, get(result, "uptime_ms")));
+}
+
+static void show_time(const cJSON *item)
+{
+	char text[64] = "-";
+	struct tm tm;
+	time_t t;
+
+	if (cJSON_IsNumber(item)) {
+		t = (time_t)(item->valuedouble / 1000);
+		if (localtime_r(&t, &tm))
+			strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+		printf("%s.%03d", text,
+		       (int)(item->valuedouble - (double)t * 1000));
+	} else {
+		printf("-");
+	}
+}
+
+static void show_matrix(const cJSON *result)
+{
+	static const struct {
+		const char *key, *name;
+	} rows[] = { { "S", "stable" },
+		     { "U", "unused" },
+		     { "V", "volatile" },
+		     { "P", "potential" } };
+	const cJSON *page = get(result, "page_bytes");
+	double unit = cJSON_IsNumber(page) ? page->valuedouble : 0;
+	char r[CELL], p[CELL], z[CELL];
+	unsigned int i;
+
+	printf("%-10s %10s %10s %10s\n", "MiB", "resident", "preserved",
+	       "zero");
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		const cJSON *row = get(get(result, "frames"), rows[i].key);
+
+		printf("%-10s %10s %10s %10s\n", rows[i].name,
+		       mib(r, get(row, "r"), unit), mib(p, get(row, "p"), unit),
+		       mib(z, get(row, "z"), unit));
+	}
+}
+
+void show_stat(const cJSON *result)
+{
+	const cJSON *item;
+	char cell[CELL];
+
+	printf("%s at ", text_of(result, "name"));
+	show_time(get(result, "timestamp_ms"));
+	printf(", up %s s, ", seconds(cell, get(result, "uptime_ms")));
+	show_state(result);
+	printf("memory %s MiB", mib(cell, get(result, "mem_bytes"), 1));
+	printf(", limit %s MiB\n", mib(cell, get(result, "limit_bytes"), 1));
+	show_matrix(result);
+	cJSON_ArrayForEach(item, get(result, "counters"))
+		printf("%-26s %s\n", item->string, whole(cell, item));
+}
+
+void show_list(const cJSON *vms)
+{
+	static const char format[] =
+		"%-20s %8s %-10s %5s %10s %10s %10s %10s\n";
+	char pid[CELL], cpus[CELL], mem[CELL], limit[CELL], resident[CELL],
+		uptime[CELL];
+	const cJSON *vm;
+
+	printf(format, "NAME", "PID", "STATE", "CPUS", "MEMORY/M", "LIMIT/M",
+	       "RESIDENT/M", "UP/s");
+	cJSON_ArrayForEach(vm, vms)
+		printf(format, text_of(vm, "name"), whole(pid, get(vm, "pid")),
+		       text_of(vm, "state"), whole(cpus, get(vm, "cpus")),
+		       mib(mem, get(vm, "mem_bytes"), 1),
+		       mib(limit, get(vm, "limit_bytes"), 1),
+		       mib(resident, get(vm, "resident_bytes"), 1),
+		       seconds(uptime, get(vm, "uptime_ms")));
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Results of the control protocol, for people. */
+#ifndef HYP_CLI_SHOW_H
+#define HYP_CLI_SHOW_H
+
+#include <cjson/cJSON.h>
+
+/** show_json() - as it came, on one line */
+void show_json(const cJSON *result);
+
+/** show_info(), show_stat(), show_limit(), show_state(), show_discard() */
+void show_info(const cJSON *result);
+void show_stat(const cJSON *result);
+void show_limit(const cJSON *result);
+void show_state(const cJSON *result);
+void show_discard(const cJSON *result);
+
+/** show_list() - an array of VMs, as a table */
+void show_list(const cJSON *vms);
+
+#endif /* HYP_CLI_SHOW_H */
