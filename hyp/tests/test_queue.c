@@ -19,6 +19,14 @@
 #define WRITE	 VRING_DESC_F_WRITE
 #define INDIRECT VRING_DESC_F_INDIRECT
 
+/* Where the guest has its indirect table. */
+#define TABLE_GPA 0x7000u
+
+struct table {
+	struct vring_desc desc[VQ_MAX_SEGMENTS + 1];
+	unsigned int reads;
+};
+
 /*
  * The rings lie in one allocation each, so that the address sanitizer sees an
  * access behind them.
@@ -29,6 +37,7 @@ struct rings {
 	struct vring_used *used;
 	struct vq vq;
 	struct vq_chain chain;
+	struct table table;
 };
 
 static void *aligned_zeros(size_t align, size_t size)
@@ -241,6 +250,135 @@ static void impossible_queues_are_refused(void **state)
 			 -EINVAL);
 }
 
+static int read_table(void *ctx, uint64_t gpa, void *dst, size_t len)
+{
+	struct table *t = ctx;
+
+	t->reads++;
+	if (gpa != TABLE_GPA || len > sizeof(t->desc))
+		return -EFAULT;
+	memcpy(dst, t->desc, len);
+	return 0;
+}
+
+static void an_indirect_table_ends_a_chain(void **state)
+{
+	struct rings *r = *state;
+	struct table *t = &r->table;
+
+	t->desc[0] = (struct vring_desc){ 0x2000, 5, NEXT, 2 };
+	t->desc[1] = (struct vring_desc){ 0x4000, 7, WRITE, 0 };
+	t->desc[2] = (struct vring_desc){ 0x3000, 6, NEXT | WRITE, 1 };
+	r->vq.read = read_table;
+	r->vq.read_ctx = t;
+	set(r, 1, 0x1000, 4, NEXT, 4);
+	set(r, 4, TABLE_GPA, 3 * 16, INDIRECT | WRITE /* ignored */, 0);
+	offer(r, 1);
+	assert_int_equal(vq_pop(&r->vq, &r->chain), 1);
+	assert_int_equal(r->chain.head, 1);
+	assert_int_equal(r->chain.nr, 4);
+	assert_int_equal(r->chain.segments[1].gpa, 0x2000);
+	assert_false(r->chain.segments[1].writable);
+	assert_int_equal(r->chain.segments[3].gpa, 0x4000);
+	assert_true(r->chain.segments[3].writable);
+	assert_int_equal(t->reads, 1);
+}
+
+static void hostile_indirect_tables_are_refused(void **state)
+{
+	static const struct {
+		const char *what;
+		struct vring_desc direct, table[3];
+	} bad[] = {
+		{ "half a descriptor",
+		  { TABLE_GPA, 24, INDIRECT, 0 },
+		  { { 0 } } },
+		{ "longer than a chain",
+		  { TABLE_GPA, 16 * (VQ_MAX_SEGMENTS + 1), INDIRECT, 0 },
+		  { { 0, 16, 0, 0 } } },
+		{ "enormous", { TABLE_GPA, ~15u, INDIRECT, 0 }, { { 0 } } },
+		{ "in no memory", { 0, 16, INDIRECT, 0 }, { { 0, 16, 0, 0 } } },
+		{ "something behind it",
+		  { TABLE_GPA, 16, INDIRECT | NEXT, 1 },
+		  { { 0, 16, 0, 0 } } },
+		{ "another one in it",
+		  { TABLE_GPA, 16, INDIRECT, 0 },
+		  { { TABLE_GPA, 16, INDIRECT, 0 } } },
+		{ "next behind its end",
+		  { TABLE_GPA, 32, INDIRECT, 0 },
+		  { { 0, 16, NEXT, 2 }, { 0, 16, 0, 0 }, { 0, 16, 0, 0 } } },
+		{ "a loop",
+		  { TABLE_GPA, 32, INDIRECT, 0 },
+		  { { 0, 16, NEXT, 1 }, { 0, 16, NEXT, 0 } } },
+		{ "readable behind writable",
+		  { TABLE_GPA, 32, INDIRECT, 0 },
+		  { { 0, 16, NEXT | WRITE, 1 }, { 0, 16, 0, 0 } } },
+	};
+	struct rings *r = *state;
+	unsigned int i;
+
+	r->vq.read = read_table;
+	r->vq.read_ctx = &r->table;
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		memcpy(r->table.desc, bad[i].table, sizeof(bad[i].table));
+		r->desc[0] = bad[i].direct;
+		r->vq.next_avail = 0;
+		r->avail->ring[0] = 0;
+		r->avail->idx = 1;
+		if (vq_pop(&r->vq, &r->chain) != -EPROTO)
+			fail_msg("accepted: %s", bad[i].what);
+	}
+}
+
+static void events_replace_the_flags(void **state)
+{
+	struct rings *r = *state;
+	uint16_t *used_event = &r->avail->ring[SIZE];
+	uint16_t *avail_event = (uint16_t *)&r->used->ring[SIZE];
+
+	r->vq.event_idx = true;
+	r->avail->flags = VRING_AVAIL_F_NO_INTERRUPT; /* to be ignored */
+	*used_event = 1;
+	assert_false(vq_push(&r->vq, 0, 0));
+	assert_true(vq_push(&r->vq, 0, 0));
+	assert_false(vq_push(&r->vq, 0, 0));
+	r->vq.next_avail = 0xffff;
+	vq_want_notify(&r->vq, false);
+	assert_int_equal(*avail_event, 0);
+	vq_want_notify(&r->vq, true);
+	assert_int_equal(*avail_event, 0xffff);
+	assert_int_equal(r->used->flags, 0);
+}
+
+static int push_it(void *ctx, const struct vq_chain *chain)
+{
+	struct rings *r = ctx;
+
+	vq_push(&r->vq, chain->head, 0);
+	/* One more comes when the queue looks empty already. */
+	if (r->vq.next_used == 3)
+		offer(r, 0);
+	return r->vq.next_used < 6;
+}
+
+static void a_drained_queue_wants_to_be_told(void **state)
+{
+	struct rings *r = *state;
+	unsigned int i;
+
+	r->vq.event_idx = true;
+	set(r, 0, 0x1000, 16, 0, 0);
+	for (i = 0; i < 3; i++)
+		offer(r, 0);
+	assert_int_equal(vq_drain(&r->vq, &r->chain, push_it, r), 0);
+	assert_int_equal(r->used->idx, 4);
+	assert_int_equal(*(uint16_t *)&r->used->ring[SIZE], 4);
+	for (i = 0; i < 3; i++)
+		offer(r, 0);
+	assert_int_equal(vq_drain(&r->vq, &r->chain, push_it, r), 1);
+	assert_int_equal(r->used->idx, 6);
+}
+
 struct flipper {
 	struct rings *r;
 	bool stop;
@@ -308,6 +446,10 @@ int main(void)
 		CASE(indices_wrap),
 		CASE(flags_control_notifications),
 		CASE(impossible_queues_are_refused),
+		CASE(an_indirect_table_ends_a_chain),
+		CASE(hostile_indirect_tables_are_refused),
+		CASE(events_replace_the_flags),
+		CASE(a_drained_queue_wants_to_be_told),
 		CASE(a_descriptor_that_changes_is_read_once),
 	};
 

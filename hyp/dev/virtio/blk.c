@@ -7,21 +7,11 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "hyp/dev/virtio/blk_priv.h"
-
-static void kick(struct blk *b)
-{
-	uint64_t one = 1;
-	ssize_t n = write(b->kick_fd, &one, sizeof(one));
-
-	(void)n; /* can only fail when it is already very much kicked */
-}
 
 static void interrupt(struct blk *b)
 {
@@ -34,8 +24,6 @@ static void interrupt(struct blk *b)
 static void reap(struct blk *b)
 {
 	struct io_uring_cqe *cqe;
-	uint64_t kicks;
-	ssize_t n;
 
 	while (!io_uring_peek_cqe(&b->ring, &cqe)) {
 		struct blk_request *r = io_uring_cqe_get_data(cqe);
@@ -44,8 +32,7 @@ static void reap(struct blk *b)
 		io_uring_cqe_seen(&b->ring, cqe);
 		if (!r) {
 			b->poll_armed = false;
-			n = read(b->kick_fd, &kicks, sizeof(kicks));
-			(void)n;
+			worker_ack(&b->worker);
 			continue;
 		}
 		blk_request_done(b, r, res);
@@ -59,7 +46,7 @@ static void wait_for_events(struct blk *b)
 	if (!b->poll_armed) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&b->ring);
 
-		io_uring_prep_poll_add(sqe, b->kick_fd, POLLIN);
+		io_uring_prep_poll_add(sqe, b->worker.kick_fd, POLLIN);
 		io_uring_sqe_set_data(sqe, NULL);
 		b->poll_armed = true;
 	}
@@ -72,45 +59,16 @@ static void wait_for_events(struct blk *b)
 	}
 }
 
-/* Return: false when the thread is to end. */
-static bool follow_transport(struct blk *b)
-{
-	bool go_on;
-
-	pthread_mutex_lock(&b->lock);
-	if (b->running) {
-		b->in_use = true;
-	} else if (!b->nr_inflight) {
-		b->in_use = false;
-		b->broken = false;
-		pthread_cond_broadcast(&b->idle);
-	}
-	go_on = !b->quit || b->in_use;
-	pthread_mutex_unlock(&b->lock);
-	return go_on;
-}
-
-/*
- * @running alone does not do: the transport may have started the device again
- * since follow_transport() gave the queue up, and blk_virtio_stop() would not
- * wait for us.
- */
-static bool may_pop(struct blk *b)
-{
-	bool yes;
-
-	pthread_mutex_lock(&b->lock);
-	yes = b->running && b->in_use && !b->broken;
-	pthread_mutex_unlock(&b->lock);
-	return yes;
-}
-
 static void *blk_thread(void *arg)
 {
 	struct blk *b = arg;
+	bool reset = false;
 
-	while (follow_transport(b)) {
-		if (may_pop(b))
+	while (worker_follow(&b->worker, !b->nr_inflight, &reset)) {
+		if (reset)
+			b->broken = false;
+		reset = false;
+		if (worker_may_work(&b->worker) && !b->broken)
 			blk_request_start_all(b);
 		/* Requests that ended without I/O also want their interrupt. */
 		interrupt(b);
@@ -125,27 +83,22 @@ static void blk_virtio_start(void *dev)
 {
 	struct blk *b = dev;
 
-	pthread_mutex_lock(&b->lock);
-	b->running = true;
-	pthread_mutex_unlock(&b->lock);
-	kick(b);
+	b->vq = virtio_mmio_queue(b->transport, 0);
+	worker_run(&b->worker);
 }
 
 static void blk_virtio_stop(void *dev)
 {
 	struct blk *b = dev;
 
-	pthread_mutex_lock(&b->lock);
-	b->running = false;
-	kick(b);
-	while (b->in_use)
-		pthread_cond_wait(&b->idle, &b->lock);
-	pthread_mutex_unlock(&b->lock);
+	worker_pause(&b->worker);
 }
 
 static void blk_virtio_notify(void *dev)
 {
-	kick(dev);
+	struct blk *b = dev;
+
+	worker_kick(&b->worker);
 }
 
 static void blk_config_read(void *dev, uint64_t offset, void *data,
@@ -165,6 +118,7 @@ static void blk_config_read(void *dev, uint64_t offset, void *data,
 
 static const struct virtio_ops blk_ops = {
 	.device_id = VIRTIO_ID_BLOCK,
+	.nr_queues = 1,
 	.start = blk_virtio_start,
 	.stop = blk_virtio_stop,
 	.notify = blk_virtio_notify,
@@ -183,21 +137,18 @@ int blk_create(struct blk **out, const char *path, bool read_only,
 	if (!b)
 		return why_set(why, -ENOMEM, "disk %s", path);
 	b->fd = -1;
-	b->kick_fd = -1;
 	b->mem = mem;
 	b->read_only = read_only;
-	pthread_mutex_init(&b->lock, NULL);
-	pthread_cond_init(&b->idle, NULL);
 	blk_request_init(b);
+	err = worker_init(&b->worker);
+	if (err) {
+		why_set(why, err, "eventfd");
+		goto err_destroy;
+	}
 	b->fd = image_open(path, read_only, &b->capacity, why);
 	err = b->fd;
 	if (err < 0)
 		goto err_destroy;
-	b->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (b->kick_fd < 0) {
-		err = why_set(why, -errno, "eventfd");
-		goto err_destroy;
-	}
 	err = io_uring_queue_init(2 * MAX_REQUESTS, &b->ring, 0);
 	if (err) {
 		why_set(why, err, "io_uring is not available");
@@ -229,29 +180,12 @@ void blk_record_writes(struct blk *blk, struct record *record,
 
 int blk_start(struct blk *blk)
 {
-	int err = -pthread_create(&blk->thread, NULL, blk_thread, blk);
-
-	blk->thread_ok = !err;
-	if (!err)
-		pthread_setname_np(blk->thread, "blk");
-	return err;
+	return worker_start(&blk->worker, "blk", blk_thread, blk);
 }
 
 int blk_stop(struct blk *blk, unsigned int timeout_ms)
 {
-	int err;
-
-	if (!blk->thread_ok)
-		return 0;
-	pthread_mutex_lock(&blk->lock);
-	blk->running = false;
-	blk->quit = true;
-	pthread_mutex_unlock(&blk->lock);
-	kick(blk);
-	err = thread_join(blk->thread, timeout_ms);
-	if (!err)
-		blk->thread_ok = false;
-	return err;
+	return worker_stop(&blk->worker, timeout_ms);
 }
 
 void blk_destroy(struct blk *blk)
@@ -261,13 +195,15 @@ void blk_destroy(struct blk *blk)
 	virtio_mmio_destroy(blk->transport);
 	if (blk->ring_ok)
 		io_uring_queue_exit(&blk->ring);
-	if (blk->kick_fd >= 0)
-		close(blk->kick_fd);
 	if (blk->fd >= 0)
 		close(blk->fd);
-	pthread_cond_destroy(&blk->idle);
-	pthread_mutex_destroy(&blk->lock);
+	worker_fini(&blk->worker);
 	free(blk);
+}
+
+int blk_kick_fd(const struct blk *blk)
+{
+	return blk->worker.kick_fd;
 }
 
 struct virtio_mmio *blk_transport(struct blk *blk)

@@ -67,6 +67,9 @@ void blk_destroy(struct blk *blk);
 /** blk_transport() - to be put on the bus with virtio_mmio_bus_ops */
 struct virtio_mmio *blk_transport(struct blk *blk);
 
+/** blk_kick_fd() - eventfd that stands for a write to its notify register */
+int blk_kick_fd(const struct blk *blk);
+
 /** blk_add_stats() - add the counters of @blk to @sum.  Any thread. */
 void blk_add_stats(const struct blk *blk, struct blk_stats *sum);
 

@@ -10,6 +10,7 @@
 #include "hyp/dev/image.h"
 #include "hyp/dev/virtio/blk.h"
 #include "hyp/dev/virtio/queue.h"
+#include "hyp/dev/virtio/worker.h"
 #include "hyp/mem/mem.h"
 
 #define MAX_REQUESTS	  64u
@@ -46,21 +47,12 @@ struct blk {
 	struct record *record; /* NULL: nothing is recorded */
 	unsigned int index;    /* for the recorder */
 	struct virtio_mmio *transport;
-	int kick_fd;
+	struct vq *vq; /* while the device is started */
 	struct io_uring ring;
-	bool ring_ok, thread_ok;
-	pthread_t thread;
+	bool ring_ok;
+	struct worker worker;
 	struct ratelimit log;
 	struct blk_stats stats; /* atomic, written by the thread */
-
-	/*
-	 * @running: the transport has started the device.  @in_use: the thread
-	 * may touch the queue.  The thread follows @running when it holds the
-	 * lock and has nothing in flight; blk_virtio_stop() waits for that.
-	 */
-	pthread_mutex_t lock; /* guards these three */
-	pthread_cond_t idle;
-	bool running, in_use, quit;
 
 	/* The thread's own. */
 	bool broken; /* the guest broke the rules */

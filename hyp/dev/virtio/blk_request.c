@@ -57,7 +57,7 @@ static void complete(struct blk *b, struct blk_request *r, uint8_t status)
 	/* Fails only if the guest gave the page away: its own loss. */
 	if (mem_write(b->mem, last->gpa, &status, sizeof(status)))
 		log_guest(&b->log, "disk: status byte is in no memory");
-	if (vq_push(virtio_mmio_queue(b->transport), r->chain.head, written))
+	if (vq_push(b->vq, r->chain.head, written))
 		b->want_irq = true;
 	put_request(b, r);
 }
@@ -182,7 +182,7 @@ static bool pop_request(struct blk *b)
 	if (!r || b->pinned_frames > MAX_PINNED_FRAMES - MAX_REQUEST_FRAMES)
 		return false; /* a completion brings us back */
 	c = &r->chain;
-	ret = vq_pop(virtio_mmio_queue(b->transport), c);
+	ret = vq_pop(b->vq, c);
 	if (ret < 0)
 		guest_error(b, "malformed ring");
 	if (ret <= 0)
@@ -205,15 +205,13 @@ static bool pop_request(struct blk *b)
 
 void blk_request_start_all(struct blk *b)
 {
-	struct vq *vq = virtio_mmio_queue(b->transport);
-
-	vq_want_notify(vq, false);
-	while (pop_request(b))
-		;
-	/* What came in before the guest saw the flag has no notification. */
-	vq_want_notify(vq, true);
-	while (pop_request(b))
-		;
+	do {
+		vq_want_notify(b->vq, false);
+		while (pop_request(b))
+			;
+		/* What came in before the guest saw this has no notification. */
+		vq_want_notify(b->vq, true);
+	} while (pop_request(b));
 }
 
 static void finish_transfer(struct blk *b, struct blk_request *r, int res)

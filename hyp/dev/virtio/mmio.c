@@ -20,12 +20,19 @@
 /* Parts of a queue, in the order of their registers. */
 enum part { PART_DESC, PART_AVAIL, PART_USED, NR_PARTS };
 
+struct queue {
+	uint32_t num;
+	bool ready; /* the rings are pinned */
+	uint64_t part_gpa[NR_PARTS];
+	struct vq vq;
+};
+
 /* Everything below @lock is guarded by it. */
 struct virtio_mmio {
 	struct mem *mem;
 	const struct virtio_ops *ops;
 	void *dev;
-	uint64_t features;
+	uint64_t offered;
 	struct virtio_irq irq;
 	struct ratelimit log;
 
@@ -35,11 +42,21 @@ struct virtio_mmio {
 	bool started;
 	uint32_t features_sel, driver_sel, queue_sel;
 	uint64_t driver_features;
-	uint32_t queue_num;
-	bool queue_ready; /* the rings are pinned */
-	uint64_t part_gpa[NR_PARTS];
-	struct vq vq;
+	uint32_t generation; /* of the configuration */
+	struct queue queues[VIRTIO_MAX_QUEUES];
 };
+
+static bool has(const struct virtio_mmio *v, unsigned int feature)
+{
+	return v->driver_features >> feature & 1;
+}
+
+/* The queue that the guest has selected, or NULL. */
+static struct queue *selected(struct virtio_mmio *v)
+{
+	return v->queue_sel < v->ops->nr_queues ? &v->queues[v->queue_sel] :
+						  NULL;
+}
 
 static void __set_isr(struct virtio_mmio *v, uint32_t isr)
 {
@@ -60,15 +77,15 @@ static uint32_t part_bytes(enum part part, uint16_t size)
 	}
 }
 
-static void __release_queue(struct virtio_mmio *v)
+static void __release_queue(struct virtio_mmio *v, struct queue *q)
 {
 	unsigned int i;
 
-	if (!v->queue_ready)
+	if (!q->ready)
 		return;
 	for (i = 0; i < NR_PARTS; i++)
-		mem_put(v->mem, v->part_gpa[i], part_bytes(i, v->vq.size));
-	v->queue_ready = false;
+		mem_put(v->mem, q->part_gpa[i], part_bytes(i, q->vq.size));
+	q->ready = false;
 }
 
 static void __fail(struct virtio_mmio *v, const char *what)
@@ -84,39 +101,71 @@ static void __fail(struct virtio_mmio *v, const char *what)
  * The rings stay pinned until the device is reset: they are in use all the
  * time, and the device thread must never wait for their content.
  */
-static void __ready_queue(struct virtio_mmio *v)
+static void __ready_queue(struct virtio_mmio *v, struct queue *q)
 {
-	uint16_t size = (uint16_t)v->queue_num;
+	uint16_t size = (uint16_t)q->num;
 	void *hva[NR_PARTS];
 	unsigned int i;
 	int err;
 
-	if (v->queue_ready || (v->status & VIRTIO_CONFIG_S_DRIVER_OK))
+	if (q->ready || (v->status & VIRTIO_CONFIG_S_DRIVER_OK))
 		return;
-	if (!v->queue_num || v->queue_num > VQ_MAX_SIZE) {
+	if (!q->num || q->num > VQ_MAX_SIZE) {
 		__fail(v, "impossible queue size");
 		return;
 	}
 	for (i = 0; i < NR_PARTS; i++)
-		if (mem_get(v->mem, v->part_gpa[i], part_bytes(i, size),
+		if (mem_get(v->mem, q->part_gpa[i], part_bytes(i, size),
 			    &hva[i]))
 			goto err_put;
-	err = vq_init(&v->vq, size, hva[PART_DESC], hva[PART_AVAIL],
+	err = vq_init(&q->vq, size, hva[PART_DESC], hva[PART_AVAIL],
 		      hva[PART_USED]);
 	if (err)
 		goto err_put;
-	v->queue_ready = true;
+	q->ready = true;
 	return;
 
 err_put:
 	while (i--)
-		mem_put(v->mem, v->part_gpa[i], part_bytes(i, size));
+		mem_put(v->mem, q->part_gpa[i], part_bytes(i, size));
 	__fail(v, "impossible queue address");
+}
+
+static int read_table(void *ctx, uint64_t gpa, void *dst, size_t len)
+{
+	return mem_read(ctx, gpa, dst, len);
+}
+
+/* Features are final now, and so are the queues. */
+static void __start(struct virtio_mmio *v)
+{
+	unsigned int i, ready = 0;
+
+	if (v->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+	for (i = 0; i < v->ops->nr_queues; i++) {
+		struct vq *vq = &v->queues[i].vq;
+
+		if (!v->queues[i].ready)
+			continue;
+		ready++;
+		vq->event_idx = has(v, VIRTIO_RING_F_EVENT_IDX);
+		if (has(v, VIRTIO_RING_F_INDIRECT_DESC)) {
+			vq->read = read_table;
+			vq->read_ctx = v->mem;
+		}
+	}
+	if (!ready)
+		return;
+	v->started = true;
+	v->ops->start(v->dev);
 }
 
 /* Called with the lock held; drops it while the device finishes. */
 static void __reset(struct virtio_mmio *v)
 {
+	unsigned int i;
+
 	if (v->started) {
 		/*
 		 * Other vCPUs see the old status and their writes are ignored
@@ -129,18 +178,19 @@ static void __reset(struct virtio_mmio *v)
 		v->resetting = false;
 		v->started = false;
 	}
-	__release_queue(v);
+	for (i = 0; i < v->ops->nr_queues; i++)
+		__release_queue(v, &v->queues[i]);
+	memset(v->queues, 0, sizeof(v->queues));
 	v->status = 0;
 	v->features_sel = v->driver_sel = v->queue_sel = 0;
 	v->driver_features = 0;
-	v->queue_num = 0;
-	memset(v->part_gpa, 0, sizeof(v->part_gpa));
+	if (v->ops->reset)
+		v->ops->reset(v->dev);
 	__set_isr(v, 0);
 }
 
 static void __write_status(struct virtio_mmio *v, uint32_t value)
 {
-	uint64_t offered = v->features | 1ull << VIRTIO_F_VERSION_1;
 	uint32_t added;
 
 	if (!value) {
@@ -149,15 +199,18 @@ static void __write_status(struct virtio_mmio *v, uint32_t value)
 	}
 	added = value & STATUS_KNOWN & ~v->status;
 	if (added & VIRTIO_CONFIG_S_FEATURES_OK)
-		if ((v->driver_features & ~offered) ||
-		    !(v->driver_features & 1ull << VIRTIO_F_VERSION_1))
+		if ((v->driver_features & ~v->offered) ||
+		    !has(v, VIRTIO_F_VERSION_1))
 			added &= ~VIRTIO_CONFIG_S_FEATURES_OK;
-	v->status |= added;
-	if ((added & VIRTIO_CONFIG_S_DRIVER_OK) && v->queue_ready &&
-	    !(v->status & VIRTIO_CONFIG_S_NEEDS_RESET)) {
-		v->started = true;
-		v->ops->start(v->dev);
+	v->status |= added & ~VIRTIO_CONFIG_S_DRIVER_OK;
+	if (!(added & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	if (!(v->status & VIRTIO_CONFIG_S_FEATURES_OK)) {
+		__fail(v, "driver without agreed features");
+		return;
 	}
+	v->status |= VIRTIO_CONFIG_S_DRIVER_OK;
+	__start(v);
 }
 
 static void set_half(uint64_t *reg, bool high, uint32_t value)
@@ -173,13 +226,17 @@ static void __write_queue_address(struct virtio_mmio *v, uint64_t reg,
 	/* DESC, AVAIL and USED are pairs of registers, 0x10 apart. */
 	uint64_t offset = reg - VIRTIO_MMIO_QUEUE_DESC_LOW;
 
+	struct queue *q = selected(v);
+
 	/* Once ready, these are what was pinned: __release_queue() needs them. */
-	if (!v->queue_ready && v->queue_sel == 0)
-		set_half(&v->part_gpa[offset / 0x10], offset % 0x10, value);
+	if (q && !q->ready)
+		set_half(&q->part_gpa[offset / 0x10], offset % 0x10, value);
 }
 
 static void __write_reg(struct virtio_mmio *v, uint64_t reg, uint32_t value)
 {
+	struct queue *q = selected(v);
+
 	switch (reg) {
 	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
 		v->features_sel = value;
@@ -196,18 +253,17 @@ static void __write_reg(struct virtio_mmio *v, uint64_t reg, uint32_t value)
 		v->queue_sel = value;
 		break;
 	case VIRTIO_MMIO_QUEUE_NUM:
-		if (!v->queue_ready && v->queue_sel == 0)
-			v->queue_num = value;
+		if (q && !q->ready)
+			q->num = value;
 		break;
 	case VIRTIO_MMIO_QUEUE_READY:
-		if (v->queue_sel == 0 && value == 1)
-			__ready_queue(v);
-		else if (v->queue_sel == 0 && !v->started)
-			__release_queue(v);
+		if (q && value == 1)
+			__ready_queue(v, q);
+		else if (q && !v->started)
+			__release_queue(v, q);
 		break;
 	case VIRTIO_MMIO_QUEUE_NOTIFY:
-		if (value == 0 && v->started &&
-		    !(v->status & VIRTIO_CONFIG_S_NEEDS_RESET))
+		if (v->started && !(v->status & VIRTIO_CONFIG_S_NEEDS_RESET))
 			v->ops->notify(v->dev);
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
@@ -227,9 +283,9 @@ static void __write_reg(struct virtio_mmio *v, uint64_t reg, uint32_t value)
 	}
 }
 
-static uint32_t __read_reg(const struct virtio_mmio *v, uint64_t reg)
+static uint32_t __read_reg(struct virtio_mmio *v, uint64_t reg)
 {
-	uint64_t offered = v->features | 1ull << VIRTIO_F_VERSION_1;
+	const struct queue *q = selected(v);
 
 	switch (reg) {
 	case VIRTIO_MMIO_MAGIC_VALUE:
@@ -243,16 +299,18 @@ static uint32_t __read_reg(const struct virtio_mmio *v, uint64_t reg)
 	case VIRTIO_MMIO_DEVICE_FEATURES:
 		if (v->features_sel > 1)
 			return 0;
-		return (uint32_t)(offered >> (32 * v->features_sel));
+		return (uint32_t)(v->offered >> (32 * v->features_sel));
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
-		return v->queue_sel == 0 ? VQ_MAX_SIZE : 0;
+		return q ? VQ_MAX_SIZE : 0;
 	case VIRTIO_MMIO_QUEUE_READY:
-		return v->queue_sel == 0 && v->queue_ready;
+		return q && q->ready;
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
 		return v->isr;
 	case VIRTIO_MMIO_STATUS:
 		return v->status;
-	default: /* among them the configuration's generation, constant here */
+	case VIRTIO_MMIO_CONFIG_GENERATION:
+		return v->generation;
+	default:
 		return 0;
 	}
 }
@@ -281,7 +339,13 @@ static void mmio_write(void *dev, uint64_t offset, const void *data,
 	struct virtio_mmio *v = dev;
 	uint32_t value;
 
-	if (len != sizeof(value) || offset >= VIRTIO_MMIO_CONFIG)
+	if (offset >= VIRTIO_MMIO_CONFIG) {
+		if (v->ops->config_write)
+			v->ops->config_write(
+				v->dev, offset - VIRTIO_MMIO_CONFIG, data, len);
+		return;
+	}
+	if (len != sizeof(value))
 		return;
 	memcpy(&value, data, sizeof(value));
 	pthread_mutex_lock(&v->lock);
@@ -304,7 +368,9 @@ int virtio_mmio_create(struct virtio_mmio **out, struct mem *mem,
 	v->mem = mem;
 	v->ops = ops;
 	v->dev = dev;
-	v->features = features;
+	v->offered = features | 1ull << VIRTIO_F_VERSION_1 |
+		     1ull << VIRTIO_RING_F_EVENT_IDX |
+		     1ull << VIRTIO_RING_F_INDIRECT_DESC;
 	v->irq = *irq;
 	*out = v;
 	return 0;
@@ -312,22 +378,41 @@ int virtio_mmio_create(struct virtio_mmio **out, struct mem *mem,
 
 void virtio_mmio_destroy(struct virtio_mmio *v)
 {
+	unsigned int i;
+
 	if (!v)
 		return;
-	__release_queue(v);
+	for (i = 0; i < v->ops->nr_queues; i++)
+		__release_queue(v, &v->queues[i]);
 	pthread_mutex_destroy(&v->lock);
 	free(v);
 }
 
-struct vq *virtio_mmio_queue(struct virtio_mmio *v)
+struct vq *virtio_mmio_queue(struct virtio_mmio *v, unsigned int index)
 {
-	return &v->vq;
+	struct queue *q = &v->queues[index];
+
+	return q->ready ? &q->vq : NULL;
+}
+
+bool virtio_mmio_has(const struct virtio_mmio *v, unsigned int feature)
+{
+	return has(v, feature);
 }
 
 void virtio_mmio_interrupt(struct virtio_mmio *v)
 {
 	pthread_mutex_lock(&v->lock);
 	__set_isr(v, v->isr | VIRTIO_MMIO_INT_VRING);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void virtio_mmio_config_changed(struct virtio_mmio *v)
+{
+	pthread_mutex_lock(&v->lock);
+	v->generation++;
+	if (v->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		__set_isr(v, v->isr | VIRTIO_MMIO_INT_CONFIG);
 	pthread_mutex_unlock(&v->lock);
 }
 

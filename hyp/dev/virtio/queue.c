@@ -3,7 +3,8 @@
 
 #include <errno.h>
 
-#define KNOWN_FLAGS (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE)
+#define KNOWN_FLAGS                                                            \
+	(VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)
 
 static bool aligned(const void *p, uintptr_t align)
 {
@@ -29,10 +30,8 @@ int vq_init(struct vq *vq, uint16_t size, const void *desc, const void *avail,
  * One load per field: what was validated is what is used, however often the
  * guest rewrites the descriptor meanwhile.
  */
-static struct vring_desc copy_desc(const struct vq *vq, uint16_t index)
+static struct vring_desc copy_desc(const struct vring_desc *d)
 {
-	const struct vring_desc *d = &vq->desc[index];
-
 	return (struct vring_desc){
 		.addr = __atomic_load_n(&d->addr, __ATOMIC_RELAXED),
 		.len = __atomic_load_n(&d->len, __ATOMIC_RELAXED),
@@ -41,25 +40,34 @@ static struct vring_desc copy_desc(const struct vq *vq, uint16_t index)
 	};
 }
 
-static int copy_chain(const struct vq *vq, struct vq_chain *chain)
+/*
+ * Follow a chain through a table of @size descriptors.  It has at most as many
+ * links as the table has descriptors: a longer one is a loop.  All bounds hold
+ * whatever "next" says.  @table: NULL, or set to an indirect table that the
+ * chain ends in.  Return: 0; 1: there is such a table; -EPROTO.
+ */
+static int follow(struct vq_chain *chain, const struct vring_desc *desc,
+		  unsigned int size, uint16_t index, struct vring_desc *table)
 {
-	uint16_t index = chain->head;
-	bool writable = false;
+	bool writable = chain->nr && chain->segments[chain->nr - 1].writable;
+	unsigned int links;
 
-	/*
-	 * A chain has at most as many links as the queue has descriptors: a
-	 * longer one is a loop.  Both bounds hold whatever "next" says.
-	 */
-	for (chain->nr = 0;
-	     chain->nr < VQ_MAX_SEGMENTS && chain->nr < vq->size;) {
+	for (links = 0; links < size; links++) {
 		struct vring_desc d;
 
-		if (index >= vq->size)
+		if (index >= size)
 			return -EPROTO;
-		d = copy_desc(vq, index);
+		d = copy_desc(&desc[index]);
 		if ((d.flags & ~KNOWN_FLAGS) || !d.len)
 			return -EPROTO;
-		if (writable && !(d.flags & VRING_DESC_F_WRITE))
+		if (d.flags & VRING_DESC_F_INDIRECT) {
+			if (!table || (d.flags & VRING_DESC_F_NEXT))
+				return -EPROTO;
+			*table = d;
+			return 1;
+		}
+		if (chain->nr == VQ_MAX_SEGMENTS ||
+		    (writable && !(d.flags & VRING_DESC_F_WRITE)))
 			return -EPROTO;
 		writable = d.flags & VRING_DESC_F_WRITE;
 		chain->segments[chain->nr++] = (struct vq_segment){
@@ -72,6 +80,30 @@ static int copy_chain(const struct vq *vq, struct vq_chain *chain)
 		index = d.next;
 	}
 	return -EPROTO;
+}
+
+/* Section 2.7.5.3.  The table is copied as a whole, then looked at. */
+static int copy_indirect(const struct vq *vq, struct vq_chain *chain,
+			 const struct vring_desc *d)
+{
+	struct vring_desc table[VQ_MAX_SEGMENTS];
+	unsigned int nr = d->len / sizeof(table[0]);
+
+	if (!nr || d->len % sizeof(table[0]) || nr > VQ_MAX_SEGMENTS ||
+	    vq->read(vq->read_ctx, d->addr, table, d->len))
+		return -EPROTO;
+	return follow(chain, table, nr, 0, NULL);
+}
+
+static int copy_chain(const struct vq *vq, struct vq_chain *chain)
+{
+	struct vring_desc table;
+	int ret;
+
+	chain->nr = 0;
+	ret = follow(chain, vq->desc, vq->size, chain->head,
+		     vq->read ? &table : NULL);
+	return ret == 1 ? copy_indirect(vq, chain, &table) : ret;
 }
 
 int vq_pop(struct vq *vq, struct vq_chain *chain)
@@ -108,17 +140,52 @@ bool vq_push(struct vq *vq, uint16_t head, uint32_t written)
 	vq->next_used++;
 	/*
 	 * Pairs with the guest's barrier between index and ring.  And store of
-	 * the index before load of the flags; the guest stores its flags, then
-	 * looks at the index.  One of the two sees the other.
+	 * the index before load of the flags or the event; the guest stores
+	 * those, then looks at the index.  One of the two sees the other.
 	 */
 	__atomic_store_n(&vq->used->idx, vq->next_used, __ATOMIC_SEQ_CST);
+	if (vq->event_idx) {
+		uint16_t event = __atomic_load_n(&vq->avail->ring[vq->size],
+						 __ATOMIC_SEQ_CST);
+
+		return event == (uint16_t)(vq->next_used - 1);
+	}
 	return !(__atomic_load_n(&vq->avail->flags, __ATOMIC_SEQ_CST) &
 		 VRING_AVAIL_F_NO_INTERRUPT);
 }
 
 void vq_want_notify(struct vq *vq, bool on)
 {
-	/* Pairs with the guest's barrier between index and this flag. */
-	__atomic_store_n(&vq->used->flags, on ? 0 : VRING_USED_F_NO_NOTIFY,
-			 __ATOMIC_SEQ_CST);
+	/*
+	 * Pairs with the guest's barrier between index and this.  An event that
+	 * is left where it was lies behind the guest: it does not notify.
+	 */
+	if (!vq->event_idx)
+		__atomic_store_n(&vq->used->flags,
+				 on ? 0 : VRING_USED_F_NO_NOTIFY,
+				 __ATOMIC_SEQ_CST);
+	else if (on)
+		__atomic_store_n((uint16_t *)&vq->used->ring[vq->size],
+				 vq->next_avail, __ATOMIC_SEQ_CST);
+}
+
+int vq_drain(struct vq *vq, struct vq_chain *chain,
+	     int (*fn)(void *ctx, const struct vq_chain *chain), void *ctx)
+{
+	bool notify = false;
+	int ret;
+
+	for (;;) {
+		ret = vq_pop(vq, chain);
+		if (ret < 0 || (!ret && notify))
+			return ret;
+		notify = !ret;
+		if (notify) {
+			vq_want_notify(vq, true);
+			continue;
+		}
+		ret = fn(ctx, chain);
+		if (ret <= 0)
+			return ret ? ret : 1;
+	}
 }

@@ -6,7 +6,8 @@
  * indices are checked or masked, every descriptor is copied once and only the
  * copy is used, a chain has a longest length.  Knows nothing of guest-physical
  * addresses: a chain carries them unchecked to the device, which hands them to
- * mem_get().
+ * mem_get(), and tables of indirect descriptors are read by a function that the
+ * owner of the queue provides.
  *
  * No locking: one thread uses a queue at a time.
  */
@@ -15,6 +16,7 @@
 
 #include <linux/virtio_ring.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define VQ_MAX_SIZE	256u
@@ -28,6 +30,11 @@ struct vq {
 	struct vring_used *used;
 	uint16_t next_avail;
 	uint16_t next_used;
+	/* What follows is off after vq_init(); set it before the first use. */
+	bool event_idx; /* VIRTIO_RING_F_EVENT_IDX is negotiated */
+	/* Reads an indirect table; NULL: not negotiated.  0 or negative errno. */
+	int (*read)(void *ctx, uint64_t gpa, void *dst, size_t len);
+	void *read_ctx;
 };
 
 /** struct vq_segment - one descriptor, copied */
@@ -52,12 +59,12 @@ static inline uint32_t vq_desc_bytes(uint16_t size)
 
 static inline uint32_t vq_avail_bytes(uint16_t size)
 {
-	return 4 + 2 * (uint32_t)size;
+	return 6 + 2 * (uint32_t)size; /* with used_event */
 }
 
 static inline uint32_t vq_used_bytes(uint16_t size)
 {
-	return 4 + (uint32_t)sizeof(struct vring_used_elem) * size;
+	return 6 + (uint32_t)sizeof(struct vring_used_elem) * size;
 }
 
 /**
@@ -78,6 +85,7 @@ int vq_init(struct vq *vq, uint16_t size, const void *desc, const void *avail,
  * @vq:    queue
  * @chain: filled in
  *
+ * May sleep if indirect descriptors are negotiated.
  * Return: 1: got one; 0: there is none; -EPROTO: the guest broke the rules,
  * and the device needs a reset.
  */
@@ -96,8 +104,22 @@ bool vq_push(struct vq *vq, uint16_t head, uint32_t written);
 /**
  * vq_want_notify() - switch the guest's notifications on or off
  * @vq: queue
- * @on: true: after that, look with vq_pop() once more before sleeping
+ * @on: true: after that, look with vq_pop() once more before sleeping; if there
+ *	is something, ask for notifications again behind that
  */
 void vq_want_notify(struct vq *vq, bool on);
+
+/**
+ * vq_drain() - handle requests until there are no more
+ * @vq:    queue
+ * @chain: room for one
+ * @fn:    handles one: 1: go on; 0: no more now; or a negative errno
+ * @ctx:   first argument of @fn
+ *
+ * Return: 0: the guest notifies when there are more; 1: @fn returned 0, and
+ * there may be more; -EPROTO or the errno of @fn.
+ */
+int vq_drain(struct vq *vq, struct vq_chain *chain,
+	     int (*fn)(void *ctx, const struct vq_chain *chain), void *ctx);
 
 #endif /* HYP_DEV_VIRTIO_QUEUE_H */
