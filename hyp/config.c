@@ -29,6 +29,7 @@ enum opt {
 	OPT_SWAP,
 	OPT_SWAP_SIZE,
 	OPT_CMDLINE,
+	OPT_BALLOON,
 	OPT_NO_HINTS,
 	OPT_STORM,
 	OPT_PRESSURE,
@@ -55,6 +56,7 @@ static const struct option options[] = {
 	{ "swap", required_argument, NULL, OPT_SWAP },
 	{ "swap-size", required_argument, NULL, OPT_SWAP_SIZE },
 	{ "cmdline", required_argument, NULL, OPT_CMDLINE },
+	{ "balloon", required_argument, NULL, OPT_BALLOON },
 	{ "no-hints", no_argument, NULL, OPT_NO_HINTS },
 	{ "storm", no_argument, NULL, OPT_STORM },
 	{ "pressure", no_argument, NULL, OPT_PRESSURE },
@@ -99,6 +101,8 @@ const char *config_help(void)
 "  --swap DIR        directory for the guest's swap file, which has no name\n"
 "                    there (default $TMPDIR or /tmp); \"none\": no swap\n"
 "  --swap-size SIZE  most bytes in the swap file (default: as --mem)\n"
+"  --balloon SIZE    add a virtio balloon; SIZE (0: nothing yet) is what the guest\n"
+"                    is to give up at first\n"
 "  --no-hints        do not offer page hinting to the guest\n"
 "  --storm           discard every volatile page as soon as it is seen\n"
 "  --pressure        tell the guest from the beginning that memory is short\n"
@@ -252,6 +256,9 @@ static int parse_opt(struct config *cfg, int opt, struct why *why)
 	case OPT_CMDLINE:
 		cfg->cmdline = optarg;
 		return 0;
+	case OPT_BALLOON:
+		cfg->balloon = true;
+		return parse_size_opt("balloon", &cfg->balloon_bytes, why);
 	case OPT_NO_HINTS:
 		cfg->hints = false;
 		return 0;
@@ -368,6 +375,12 @@ static int check(struct config *cfg, struct why *why)
 		return why_set(why, 0, "--kernel is missing; see hyp --help");
 	if (cfg->mem_bytes < CONFIG_MIN_MEM || cfg->mem_bytes > CONFIG_MAX_MEM)
 		return why_set(why, 0, "--mem must be from 16M to 512G");
+	if (cfg->balloon_bytes >= cfg->mem_bytes)
+		return why_set(
+			why, 0,
+			"--balloon (%lluK) must be smaller than --mem (%lluK)",
+			(unsigned long long)cfg->balloon_bytes / KIB,
+			(unsigned long long)cfg->mem_bytes / KIB);
 	if (cfg->storm && !cfg->hints)
 		return why_set(why, 0, "--storm needs hints; drop --no-hints");
 	if (cfg->pressure && !cfg->hints)

@@ -36,6 +36,8 @@ static const int allowed[] = {
 	SCMP_SYS(brk),
 	/* glibc's qsort() asks how much memory there is */
 	SCMP_SYS(sysinfo),
+	/* the guest's entropy */
+	SCMP_SYS(getrandom),
 	/* waiting and time */
 	SCMP_SYS(futex), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(epoll_wait),
 	SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl), SCMP_SYS(timerfd_settime),

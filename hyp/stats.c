@@ -33,6 +33,7 @@ static const struct field summary_fields[] = {
 	MEM_FIELD(discarded_volatile),
 	MEM_FIELD(discarded_potential),
 	MEM_FIELD(discard_lost),
+	MEM_FIELD(given_up),
 	MEM_FIELD(swapped_out),
 	MEM_FIELD(swapped_in),
 	MEM_FIELD(swap_out_bytes),
@@ -53,6 +54,12 @@ static const struct field summary_fields[] = {
 	DISK_FIELD(errors),
 	DISK_FIELD(read_bytes),
 	DISK_FIELD(write_bytes),
+	FIELD("entropy_bytes", entropy_bytes),
+	FIELD("balloon_target", balloon.target_bytes),
+	FIELD("balloon_actual", balloon.actual_bytes),
+	FIELD("balloon_inflated", balloon.inflated),
+	FIELD("balloon_deflated", balloon.deflated),
+	FIELD("balloon_reported", balloon.reported),
 };
 
 static const struct field csv_fields[] = {
@@ -69,6 +76,9 @@ static const struct field csv_fields[] = {
 	FIELD("disk_write_bytes", disk.write_bytes),
 	FIELD("swap_in_bytes", mem.swap_in_bytes),
 	FIELD("swap_out_bytes", mem.swap_out_bytes),
+	FIELD("balloon_target", balloon.target_bytes),
+	FIELD("balloon_actual", balloon.actual_bytes),
+	FIELD("balloon_reported", balloon.reported),
 };
 
 /* Columns of struct mem_dist, in the order of its array. */
@@ -135,6 +145,13 @@ void stats_each(const struct stats *s,
 	for (i = 0; i < KVMSTATS_NR; i++) {
 		snprintf(name, sizeof(name), "kvm_%s", kvmstats_names[i]);
 		fn(ctx, name, s->kvm[i]);
+	}
+	/* What the guest has said of itself, if it did. */
+	for (i = 0; i < BALLOON_NR_STATS; i++) {
+		if (!(s->balloon.stats_valid & 1u << i))
+			continue;
+		snprintf(name, sizeof(name), "guest_%s", balloon_stat_names[i]);
+		fn(ctx, name, s->balloon.stats[i]);
 	}
 }
 

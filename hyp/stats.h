@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "hyp/dev/virtio/balloon.h"
 #include "hyp/dev/virtio/blk.h"
 #include "hyp/kvm/vcpu.h"
 #include "hyp/mem/mem.h"
@@ -17,6 +18,8 @@ struct stats {
 	struct mem_stats mem;
 	struct mem_dist dist;
 	struct blk_stats disk;
+	struct balloon_state balloon;
+	uint64_t entropy_bytes;
 	uint64_t counts[VCPU_NR_COUNTS];
 	uint64_t kvm[KVMSTATS_NR];
 };

@@ -25,6 +25,7 @@ static const struct {
 	{ KVM_CAP_VCPU_EVENTS, "event injection" },
 	{ KVM_CAP_SYNC_REGS, "synchronised registers" },
 	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exits" },
+	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, "ioeventfd of any length" },
 };
 
 static int open_kvm(struct kvm *kvm, struct why *why)
@@ -172,6 +173,14 @@ int kvm_supported_cpuid(struct kvm *kvm, struct kvm_cpuid2 **out)
 	}
 	*out = cpuid;
 	return 0;
+}
+
+int kvm_ioeventfd(struct kvm *kvm, uint64_t gpa, int fd)
+{
+	/* Any length and value: VMX need not decode the instruction then. */
+	struct kvm_ioeventfd event = { .addr = gpa, .fd = fd };
+
+	return ioctl(kvm->vm_fd, KVM_IOEVENTFD, &event) ? -errno : 0;
 }
 
 void kvm_irq_line(struct kvm *kvm, unsigned int irq, bool level)

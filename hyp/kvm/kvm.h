@@ -66,6 +66,16 @@ int kvm_create_vcpu(struct kvm *kvm, unsigned int index);
 int kvm_supported_cpuid(struct kvm *kvm, struct kvm_cpuid2 **out);
 
 /**
+ * kvm_ioeventfd() - let the guest's writes to an address signal an eventfd
+ * @kvm: VM
+ * @gpa: of the register; writes to it no longer end KVM_RUN
+ * @fd:  outlives the VM's vCPUs
+ *
+ * Return: 0 or a negative errno.
+ */
+int kvm_ioeventfd(struct kvm *kvm, uint64_t gpa, int fd);
+
+/**
  * kvm_irq_line() - drive an input of the interrupt controllers
  * @kvm:   VM
  * @irq:   0 to 23

@@ -24,7 +24,6 @@
 #define LAYOUT_INFO_STRIDE   64
 #define LAYOUT_VIRTIO_BASE   0xe0000000ull
 #define LAYOUT_VIRTIO_STRIDE 0x1000ull
-#define LAYOUT_VIRTIO_IRQ    5
 #define LAYOUT_VIRTIO_MAX    8
 #define LAYOUT_IOAPIC	     0xfec00000ull
 #define LAYOUT_LAPIC	     0xfee00000ull
@@ -35,5 +34,15 @@
 #define LAYOUT_UART_IRQ	 4
 #define LAYOUT_EXIT_PORT 0xf4
 #define LAYOUT_MARK_PORT 0xf5 /* with --test-hooks */
+
+/** layout_virtio_irq() - of a slot below LAYOUT_VIRTIO_MAX: what ISA has free */
+static inline unsigned int layout_virtio_irq(unsigned int slot)
+{
+	static const unsigned char irqs[LAYOUT_VIRTIO_MAX] = {
+		5, 6, 7, 10, 11, 12, 14, 15,
+	};
+
+	return irqs[slot];
+}
 
 #endif /* HYP_KVM_LAYOUT_H */

@@ -104,15 +104,15 @@ static void put_interrupts(struct writer *w, uint8_t ioapic)
 	struct mp_interrupt e = { .type = MP_INTERRUPT,
 				  .kind = MP_INT,
 				  .dst_apic = ioapic };
-	unsigned int irq;
+	unsigned int irq, i;
 
 	for (irq = 0; irq < ISA_IRQS; irq++) {
 		if (irq == 2) /* cascade of the second PIC */
 			continue;
 		e.flags = MP_CONFORMING;
-		if (irq >= LAYOUT_VIRTIO_IRQ &&
-		    irq < LAYOUT_VIRTIO_IRQ + LAYOUT_VIRTIO_MAX)
-			e.flags = MP_LEVEL_HIGH;
+		for (i = 0; i < LAYOUT_VIRTIO_MAX; i++)
+			if (irq == layout_virtio_irq(i))
+				e.flags = MP_LEVEL_HIGH;
 		e.src_irq = (uint8_t)irq;
 		e.dst_pin = (uint8_t)irq;
 		put(w, &e, sizeof(e));

@@ -71,6 +71,7 @@ struct mem_stats {
 	uint64_t frames, resident, resident_peak, preserved, limit;
 	uint64_t discarded_unused, discarded_volatile, discarded_potential;
 	uint64_t discard_lost; /* the guest was faster than the CAS */
+	uint64_t given_up;     /* by mem_give_up() */
 	uint64_t swapped_out, swapped_in;
 	uint64_t swap_out_bytes, swap_in_bytes;
 	uint64_t fault_zero, fault_preserved, fault_stale, fault_discard;
@@ -161,6 +162,22 @@ enum mem_fault mem_fault(struct mem *mem, const void *addr, uint64_t *gpa);
  */
 int32_t mem_hypercall(struct mem *mem, uint64_t cmd, uint64_t gfn, uint64_t nr,
 		      bool test_hooks);
+
+/**
+ * mem_give_up() - the guest says that it has no use for a range any more
+ * @gfn: first guest frame number, untrusted
+ * @nr:  frames, untrusted
+ *
+ * Memory and swap slots are freed before this returns, and what is read
+ * afterwards is zeros, however Stable the frames are: the guest does not touch
+ * them before it is told that this is done, or loses what it writes.  Left alone
+ * are frames that are pinned (mem_get()), as a device is about to use them, and
+ * (potentially) volatile ones that may not be discarded now; those that may are
+ * discarded: a touch is a discard fault then, never silent zeros.
+ * Context: as mem_get().
+ * Return: 0 or -EINVAL if the range is not wholly inside one region of RAM.
+ */
+int mem_give_up(struct mem *mem, uint64_t gfn, uint64_t nr);
 
 /** mem_reset() - the guest rebooted or crashed: all frames Stable, hinting off */
 void mem_reset(struct mem *mem);

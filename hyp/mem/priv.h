@@ -40,7 +40,7 @@ struct mem_counters {
 	_Atomic uint64_t preserved;
 	_Atomic uint64_t discarded_unused, discarded_volatile;
 	_Atomic uint64_t discarded_potential, discard_lost;
-	_Atomic uint64_t armed, fault_write;
+	_Atomic uint64_t armed, fault_write, given_up;
 	_Atomic uint64_t swapped_out, swapped_in;
 	_Atomic uint64_t swap_out_bytes, swap_in_bytes;
 	_Atomic uint64_t fault_zero, fault_preserved, fault_stale;

@@ -22,6 +22,7 @@ void mem_get_stats(struct mem *mem, struct mem_stats *out)
 		.discarded_volatile = atomic_load(&c->discarded_volatile),
 		.discarded_potential = atomic_load(&c->discarded_potential),
 		.discard_lost = atomic_load(&c->discard_lost),
+		.given_up = atomic_load(&c->given_up),
 		.swapped_out = atomic_load(&c->swapped_out),
 		.swapped_in = atomic_load(&c->swapped_in),
 		.swap_out_bytes = atomic_load(&c->swap_out_bytes),

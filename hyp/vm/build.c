@@ -13,10 +13,6 @@
 #include "hyp/kvm/layout.h"
 #include "hyp/vm/priv.h"
 
-/* Where Linux tells the firmware how to start again, and what it writes. */
-#define RESET_FLAG_GPA	0x472
-#define RESET_FLAG_WARM 0x1234
-
 static void on_mem_fatal(void *ctx, int err, const char *what)
 {
 	char line[300];
@@ -116,70 +112,6 @@ out:
 	return err ? why_set(why, err, "cannot map guest memory") : 0;
 }
 
-static void on_guest_exit(void *ctx, unsigned int code)
-{
-	vm_stop(ctx, code > 99 ? 99 : (int)code, NULL);
-}
-
-/*
- * hyp's part of the command line asks a panicking Linux for a warm reboot and
- * leaves others cold: the flag tells them apart.
- */
-static void on_guest_reset(void *ctx)
-{
-	struct vm *vm = ctx;
-	uint16_t flag;
-
-	if (!mem_read(vm->mem, RESET_FLAG_GPA, &flag, sizeof(flag)) &&
-	    flag == RESET_FLAG_WARM)
-		vm_stop(vm, EXIT_GUEST_CRASHED, "guest panicked");
-	else
-		vm_stop(vm, 0, NULL);
-}
-
-static const struct legacy_ops legacy_ops = { on_guest_reset, on_guest_exit,
-					      NULL };
-static const struct legacy_ops legacy_test_ops = { on_guest_reset,
-						   on_guest_exit, vm_mark };
-
-static void virtio_irq(void *ctx, unsigned int irq, bool level)
-{
-	kvm_irq_line(ctx, irq, level);
-}
-
-static int create_devices(struct vm *vm, struct why *why)
-{
-	unsigned int i;
-	int err;
-
-	err = console_create(&vm->console, vm->loop, vm->kvm);
-	if (!err)
-		err = bus_add(&vm->pio, LAYOUT_UART_PORT, UART_PORTS,
-			      &uart_bus_ops, console_uart(vm->console));
-	if (!err)
-		err = legacy_attach(&vm->legacy, &vm->pio,
-				    vm->cfg->test_hooks ? &legacy_test_ops :
-							  &legacy_ops,
-				    vm);
-	for (i = 0; !err && i < vm->cfg->nr_disks; i++) {
-		struct virtio_irq irq = { virtio_irq, vm->kvm,
-					  LAYOUT_VIRTIO_IRQ + i };
-
-		err = blk_create(&vm->disks[i], vm->cfg->disks[i].path,
-				 vm->cfg->disks[i].read_only, vm->mem, &irq,
-				 why);
-		if (!err)
-			err = bus_add(
-				&vm->mmio,
-				LAYOUT_VIRTIO_BASE + i * LAYOUT_VIRTIO_STRIDE,
-				LAYOUT_VIRTIO_STRIDE, &virtio_mmio_bus_ops,
-				blk_transport(vm->disks[i]));
-	}
-	bus_seal(&vm->pio);
-	bus_seal(&vm->mmio);
-	return err ? why_set(why, err, "cannot create the devices") : 0;
-}
-
 static int create_vcpus(struct vm *vm, const struct cpuid_hints *hints,
 			struct why *why)
 {
@@ -221,17 +153,13 @@ static int create_vcpus(struct vm *vm, const struct cpuid_hints *hints,
 static int build_cmdline(const struct vm *vm, char *buf, size_t size)
 {
 	int len;
-	unsigned int i;
 
 	/* i8042: do not look for a keyboard, that takes a second. */
 	len = snprintf(
 		buf, size,
 		"console=ttyS0 reboot=k,panic_warm panic=-1 i8042.noaux i8042.nokbd");
-	for (i = 0; i < vm->cfg->nr_disks && (size_t)len < size; i++)
-		len += snprintf(buf + len, size - (size_t)len,
-				" virtio_mmio.device=4K@0x%llx:%u",
-				LAYOUT_VIRTIO_BASE + i * LAYOUT_VIRTIO_STRIDE,
-				LAYOUT_VIRTIO_IRQ + i);
+	if ((size_t)len < size)
+		len += vm_device_words(vm, buf + len, size - (size_t)len);
 	if (vm->cfg->record_path && (size_t)len < size)
 		len += snprintf(buf + len, size - (size_t)len,
 				" page_states_transport=hypercall");
@@ -284,7 +212,7 @@ int vm_build(struct vm *vm, struct why *why)
 	if (!err)
 		err = map_mem(vm, &hints, why);
 	if (!err)
-		err = create_devices(vm, why);
+		err = vm_create_devices(vm, why);
 	if (!err)
 		err = create_vcpus(vm, &hints, why);
 	if (!err)

@@ -9,7 +9,9 @@
 #include "hyp/config.h"
 #include "hyp/console.h"
 #include "hyp/dev/legacy.h"
+#include "hyp/dev/virtio/balloon.h"
 #include "hyp/dev/virtio/blk.h"
+#include "hyp/dev/virtio/entropy.h"
 #include "hyp/kvm/kvm.h"
 #include "hyp/kvm/vcpu.h"
 #include "hyp/loop.h"
@@ -31,6 +33,9 @@ struct vm {
 	struct legacy legacy;
 	struct bus pio, mmio;
 	struct blk *disks[CONFIG_MAX_DISKS];
+	struct balloon *balloon; /* NULL: none */
+	struct entropy *entropy;
+	uint32_t virtio_slots; /* bit i: slot i of the layout has a device */
 	struct vcpu *vcpus[CONFIG_MAX_CPUS];
 	struct vcpu_env env;
 	pthread_mutex_t gate;
@@ -72,6 +77,33 @@ int vm_build(struct vm *vm, struct why *why);
 
 /** vm_take_stats() - a snapshot of all counters.  Loop's thread. */
 void vm_take_stats(struct vm *vm, struct stats *s);
+
+/**
+ * vm_create_devices() - make the devices and put them onto the buses
+ * @vm:  with KVM, memory and the event loop
+ * @why: set on failure
+ *
+ * Return: 0 or a negative errno.
+ */
+int vm_create_devices(struct vm *vm, struct why *why);
+
+/** vm_device_words() - what the command line says of them, to @buf. As snprintf() */
+int vm_device_words(const struct vm *vm, char *buf, size_t size);
+
+/** vm_start_devices() - their threads. Return: 0 or a negative errno. */
+int vm_start_devices(struct vm *vm);
+
+/**
+ * vm_stop_devices() - finish what is under way, join the threads
+ * @vm:         no vCPU runs
+ * @timeout_ms: for each
+ *
+ * Return: NULL, or the name of the device that does not end.
+ */
+const char *vm_stop_devices(struct vm *vm, unsigned int timeout_ms);
+
+/** vm_destroy_devices() - those that there are */
+void vm_destroy_devices(struct vm *vm);
 
 /** vm_open_reports() - files, signals, timers. Return: 0 or negative errno. */
 int vm_open_reports(struct vm *vm, struct why *why);

@@ -24,6 +24,9 @@ void vm_take_stats(struct vm *vm, struct stats *s)
 	mem_get_dist(vm->mem, &s->dist);
 	for (i = 0; i < vm->cfg->nr_disks; i++)
 		blk_add_stats(vm->disks[i], &s->disk);
+	if (vm->balloon)
+		balloon_get(vm->balloon, &s->balloon);
+	s->entropy_bytes = entropy_bytes(vm->entropy);
 	for (i = 0; i < vm->cfg->cpus; i++) {
 		vcpu_add_counts(vm->vcpus[i], s->counts);
 		vcpu_add_kvmstats(vm->vcpus[i], s->kvm);

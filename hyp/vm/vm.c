@@ -41,8 +41,8 @@ static int start_threads(struct vm *vm, struct why *why)
 
 	pthread_mutex_lock(&vm->gate);
 	err = vm_start_reports(vm);
-	for (i = 0; !err && i < vm->cfg->nr_disks; i++)
-		err = blk_start(vm->disks[i]);
+	if (!err)
+		err = vm_start_devices(vm);
 	for (i = 0; !err && i < vm->cfg->cpus; i++)
 		err = vcpu_start(vm->vcpus[i]);
 	vm_pause_vcpus(vm, true);
@@ -69,10 +69,11 @@ static void give_up(struct vm *vm, const char *what, unsigned int index)
 
 /*
  * vCPUs first: until the last of them has ended, it may wait for a disk, the
- * pager or reclaim.  Then the disks, which only wait for memory.
+ * pager or reclaim.  Then the devices, which only wait for memory.
  */
 static void stop_threads(struct vm *vm)
 {
+	const char *device;
 	unsigned int i;
 
 	for (i = 0; i < vm->cfg->cpus; i++)
@@ -81,9 +82,9 @@ static void stop_threads(struct vm *vm)
 		if (vcpu_join(vm->vcpus[i], JOIN_TIMEOUT_MS))
 			give_up(vm, "vcpu", i);
 	vm_pause_vcpus(vm, false);
-	for (i = 0; i < vm->cfg->nr_disks; i++)
-		if (blk_stop(vm->disks[i], JOIN_TIMEOUT_MS))
-			give_up(vm, "disk", i);
+	device = vm_stop_devices(vm, JOIN_TIMEOUT_MS);
+	if (device)
+		give_up(vm, device, 0);
 }
 
 int vm_run(struct vm *vm, struct why *why)
@@ -178,9 +179,7 @@ void vm_destroy(struct vm *vm)
 		return;
 	for (i = 0; i < vm->cfg->cpus; i++)
 		vcpu_destroy(vm->vcpus[i]);
-	console_destroy(vm->console);
-	for (i = 0; i < vm->cfg->nr_disks; i++)
-		blk_destroy(vm->disks[i]);
+	vm_destroy_devices(vm);
 	if (vm->mem_started)
 		mem_stop(vm->mem);
 	kvm_destroy(vm->kvm);
