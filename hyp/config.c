@@ -93,7 +93,7 @@ const char *config_help(void)
 "  --kernel FILE     Linux bzImage (64-bit boot protocol) or ELF64 image\n"
 "  --initrd FILE     initial RAM disk\n"
 "  --cmdline STR     appended to the kernel command line\n"
-"  --disk FILE[,ro]  virtio disk backed by FILE; up to 4\n"
+"  --disk FILE[,ro][,serial=TEXT]  virtio disk backed by FILE; up to 4\n"
 "  --mem SIZE        guest memory (default 256M, at least 16M)\n"
 "  --cpus N          virtual CPUs, 1 to 64 (default 1)\n"
 "  --limit SIZE      most memory that is resident; at most --mem, at least\n"
@@ -199,16 +199,25 @@ static int parse_disk_opt(struct config *cfg, struct why *why)
 	if (!disk->path)
 		return why_set(why, -ENOMEM, "--disk");
 	cfg->nr_disks++;
-	comma = strrchr(disk->path, ',');
-	if (comma) {
-		if (strcmp(comma, ",ro"))
-			return why_set(
-				why, 0,
-				"--disk: unknown option \"%s\"; only \"ro\" is known",
-				comma + 1);
+	/* From the end: a file may have commas in its name. */
+	while ((comma = strrchr(disk->path, ',')) &&
+	       (!strcmp(comma, ",ro") || !strncmp(comma, ",serial=", 8))) {
 		*comma = '\0';
-		disk->read_only = true;
+		if (!strcmp(comma + 1, "ro"))
+			disk->read_only = true;
+		else
+			disk->serial = comma + 8;
 	}
+	if (comma)
+		return why_set(
+			why, 0,
+			"--disk: unknown option \"%s\"; \"ro\" and \"serial=TEXT\" are known",
+			comma + 1);
+	if (disk->serial && strlen(disk->serial) > CONFIG_MAX_SERIAL)
+		return why_set(
+			why, 0,
+			"--disk: serial \"%s\" is longer than %u characters",
+			disk->serial, CONFIG_MAX_SERIAL);
 	return 0;
 }
 

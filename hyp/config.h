@@ -13,10 +13,11 @@
 
 #define HYP_VERSION "0.5"
 
-#define CONFIG_MAX_DISKS 4
-#define CONFIG_MAX_CPUS	 64
-#define CONFIG_MIN_MEM	 (16 * MIB)
-#define CONFIG_MAX_MEM	 (512 * GIB)
+#define CONFIG_MAX_DISKS  4
+#define CONFIG_MAX_CPUS	  64
+#define CONFIG_MAX_SERIAL 20u
+#define CONFIG_MIN_MEM	  (16 * MIB)
+#define CONFIG_MAX_MEM	  (512 * GIB)
 /* What a guest needs beside kernel and initrd to get anywhere. */
 #define CONFIG_LIMIT_FLOOR (16 * MIB)
 #define CONFIG_LIMIT_SLACK (8 * MIB)
@@ -30,6 +31,7 @@
 struct config_disk {
 	char *path;
 	bool read_only;
+	const char *serial; /* within @path's allocation; NULL: none given */
 };
 
 /** struct config - strings point into argv or @file_text; disk paths are owned */

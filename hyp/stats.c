@@ -51,6 +51,8 @@ static const struct field summary_fields[] = {
 	DISK_FIELD(reads),
 	DISK_FIELD(writes),
 	DISK_FIELD(flushes),
+	DISK_FIELD(discards),
+	DISK_FIELD(zeroes),
 	DISK_FIELD(errors),
 	DISK_FIELD(read_bytes),
 	DISK_FIELD(write_bytes),

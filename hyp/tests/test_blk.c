@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -436,6 +437,145 @@ static void the_identity_is_as_long_as_it_says(void **state)
 	assert_int_equal(d->used->ring[0].len, VIRTIO_BLK_ID_BYTES + 1);
 }
 
+/* Header, data and status in segments that have nothing to do with them. */
+static void a_request_may_be_split_anyhow(void **state)
+{
+	const struct virtio_blk_outhdr out = { .type = VIRTIO_BLK_T_OUT,
+					       .sector = 5 };
+	const struct virtio_blk_outhdr in = { .type = VIRTIO_BLK_T_IN,
+					      .sector = 5 };
+	const uint16_t next = VRING_DESC_F_NEXT, write = VRING_DESC_F_WRITE;
+	struct disk *d = *state;
+	char data[SECTOR], back[SECTOR + 1];
+
+	memset(data, 'x', sizeof(data));
+	memset(back, UNWRITTEN, sizeof(back));
+	start(d);
+	/* Written: 10 bytes of the header; the rest with data; data. */
+	mem_write(d->mem, HEADER_GPA, &out, sizeof(out));
+	mem_write(d->mem, HEADER_GPA + sizeof(out), data, sizeof(data));
+	add_desc(d, HEADER_GPA, 10, next);
+	add_desc(d, HEADER_GPA + 10, 6 + 100, next);
+	add_desc(d, HEADER_GPA + 16 + 100, SECTOR - 100, next);
+	add_desc(d, STATUS_GPA, 1, write);
+	d->avail->ring[d->avail_idx++] = 0;
+	publish(d);
+	wait_all(d);
+	assert_int_equal(status_of(d, 0), VIRTIO_BLK_S_OK);
+	/* Read: the status is the last byte of a segment of data. */
+	mem_write(d->mem, HEADER_GPA, &in, sizeof(in));
+	mem_write(d->mem, DATA_GPA, back, sizeof(back));
+	add_desc(d, HEADER_GPA, sizeof(in), next);
+	add_desc(d, DATA_GPA, 1, next | write);
+	add_desc(d, DATA_GPA + 1, SECTOR, write);
+	d->avail->ring[d->avail_idx++] = 4;
+	publish(d);
+	wait_all(d);
+	assert_int_equal(d->used->ring[1].len, SECTOR + 1);
+	mem_read(d->mem, DATA_GPA, back, sizeof(back));
+	assert_memory_equal(back, data, sizeof(data));
+	assert_int_equal(back[SECTOR], VIRTIO_BLK_S_OK);
+}
+
+static uint8_t ranges(struct disk *d, uint32_t type, const void *list,
+		      uint32_t len)
+{
+	const struct virtio_blk_outhdr header = { .type = type };
+	uint16_t head = (uint16_t)d->nr_desc;
+
+	mem_write(d->mem, HEADER_GPA, &header, sizeof(header));
+	mem_write(d->mem, HEADER_GPA + sizeof(header), list, len);
+	add_desc(d, HEADER_GPA, sizeof(header) + len, VRING_DESC_F_NEXT);
+	add_desc(d, STATUS_GPA + head, 1, VRING_DESC_F_WRITE);
+	d->avail->ring[d->avail_idx++ % QUEUE_SIZE] = head;
+	publish(d);
+	wait_all(d);
+	return status_of(d, head);
+}
+
+static uint64_t allocated(const struct disk *d)
+{
+	struct stat st;
+
+	assert_int_equal(stat(d->path, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+static void discarded_and_zeroed_sectors_read_as_zeros(void **state)
+{
+	const struct virtio_blk_discard_write_zeroes discard[] = {
+		{ .sector = 8, .num_sectors = 8 },
+		{ .sector = 64, .num_sectors = 0 },
+		{ .sector = 24, .num_sectors = 8 },
+	};
+	const struct virtio_blk_discard_write_zeroes zeroes = {
+		.sector = 40, .num_sectors = 3
+	};
+	struct disk *d = *state;
+	char ones[4096], was[64 * SECTOR];
+	unsigned int i;
+	int fd = open(d->path, O_RDWR | O_CLOEXEC);
+	uint64_t before;
+	uint8_t status;
+
+	memset(ones, 1, sizeof(ones));
+	for (i = 0; i < 8; i++)
+		assert_int_equal(pwrite(fd, ones, sizeof(ones),
+					(off_t)(i * sizeof(ones))),
+				 sizeof(ones));
+	before = allocated(d);
+	start(d);
+	assert_int_equal(ranges(d, VIRTIO_BLK_T_DISCARD, discard,
+				sizeof(discard)),
+			 VIRTIO_BLK_S_OK);
+	assert_true(allocated(d) < before);
+	/* Not every file system can; then it says so. */
+	status = ranges(d, VIRTIO_BLK_T_WRITE_ZEROES, &zeroes, sizeof(zeroes));
+	assert_true(status == VIRTIO_BLK_S_OK || status == VIRTIO_BLK_S_UNSUPP);
+	assert_int_equal(pread(fd, was, sizeof(was), 0), sizeof(was));
+	close(fd);
+	for (i = 0; i < 64; i++) {
+		bool zero = (i >= 8 && i < 16) || (i >= 24 && i < 32) ||
+			    (i >= 40 && i < 43 && status == VIRTIO_BLK_S_OK);
+
+		assert_int_equal(was[i * SECTOR], zero ? 0 : 1);
+		assert_int_equal(was[i * SECTOR + SECTOR - 1], zero ? 0 : 1);
+	}
+}
+
+static void hostile_ranges_are_refused(void **state)
+{
+	static const struct {
+		uint32_t type, len;
+		struct virtio_blk_discard_write_zeroes range;
+		uint8_t status;
+	} bad[] = {
+		{ VIRTIO_BLK_T_DISCARD, 16, { DISK_BYTES / SECTOR, 1, 0 }, 1 },
+		{ VIRTIO_BLK_T_DISCARD, 16, { 1, DISK_BYTES / SECTOR, 0 }, 1 },
+		{ VIRTIO_BLK_T_DISCARD, 16, { ~0ull, ~0u, 0 }, 1 },
+		{ VIRTIO_BLK_T_DISCARD, 16, { 0, 8, 1 }, 2 },
+		{ VIRTIO_BLK_T_DISCARD, 15, { 0, 8, 0 }, 1 },
+		{ VIRTIO_BLK_T_DISCARD, 0, { 0, 8, 0 }, 1 },
+		{ VIRTIO_BLK_T_DISCARD, 17 * 16, { 0, 8, 0 }, 1 },
+		{ VIRTIO_BLK_T_WRITE_ZEROES, 16, { 0, 8, 2 }, 2 },
+		{ VIRTIO_BLK_T_WRITE_ZEROES, 16, { ~0ull >> 9, 8, 0 }, 1 },
+	};
+	struct disk *d = *state;
+	uint64_t before = allocated(d);
+	uint8_t list[17 * 16];
+	unsigned int i;
+
+	start(d);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		memset(list, 0, sizeof(list));
+		memcpy(list, &bad[i].range, sizeof(bad[i].range));
+		if (ranges(d, bad[i].type, list, bad[i].len) != bad[i].status)
+			fail_msg("%u: not refused so", i);
+	}
+	assert_int_equal(allocated(d), before);
+	expect_alive(d);
+}
+
 static void a_guest_cannot_fill_the_log_with_failing_reads(void **state)
 {
 	struct disk *d = *state;
@@ -471,6 +611,9 @@ int main(void)
 		CASE(a_reset_disk_leaves_the_queue_alone),
 		CASE(a_request_of_the_size_offered_works),
 		CASE(the_identity_is_as_long_as_it_says),
+		CASE(a_request_may_be_split_anyhow),
+		CASE(discarded_and_zeroed_sectors_read_as_zeros),
+		CASE(hostile_ranges_are_refused),
 		CASE(a_guest_cannot_fill_the_log_with_failing_reads),
 	};
 

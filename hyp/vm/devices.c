@@ -78,13 +78,17 @@ static int create_disk(struct vm *vm, unsigned int i, struct why *why)
 {
 	const struct config_disk *disk = &vm->cfg->disks[i];
 	struct virtio_irq irq = slot_irq(vm, i);
+	char serial[CONFIG_MAX_SERIAL + 1];
 	int err;
 
 	err = blk_create(&vm->disks[i], disk->path, disk->read_only, vm->mem,
 			 &irq, why);
-	return err ? err :
-		     attach(vm, i, blk_transport(vm->disks[i]),
-			    blk_kick_fd(vm->disks[i]));
+	if (err)
+		return err;
+	snprintf(serial, sizeof(serial), "hyp-disk%u", i);
+	blk_set_serial(vm->disks[i], disk->serial ? disk->serial : serial);
+	return attach(vm, i, blk_transport(vm->disks[i]),
+		      blk_kick_fd(vm->disks[i]));
 }
 
 static int create_balloon(struct vm *vm)

@@ -110,6 +110,17 @@ static void blk_config_read(void *dev, uint64_t offset, void *data,
 		.size_max = MAX_SEGMENT_BYTES,
 		.seg_max = MAX_DATA_SEGMENTS,
 	};
+	uint32_t most = b->capacity < UINT32_MAX ? (uint32_t)b->capacity :
+						   UINT32_MAX;
+
+	if (!b->read_only) {
+		config.max_discard_sectors = most;
+		config.max_discard_seg = MAX_RANGES;
+		config.discard_sector_alignment = RANGE_ALIGNMENT;
+		config.max_write_zeroes_sectors = most;
+		config.max_write_zeroes_seg = MAX_RANGES;
+		config.write_zeroes_may_unmap = 1;
+	}
 
 	memset(data, 0, len);
 	if (offset < sizeof(config) && len <= sizeof(config) - offset)
@@ -140,6 +151,7 @@ int blk_create(struct blk **out, const char *path, bool read_only,
 	b->mem = mem;
 	b->read_only = read_only;
 	blk_request_init(b);
+	blk_set_serial(b, "hyp-disk");
 	err = worker_init(&b->worker);
 	if (err) {
 		why_set(why, err, "eventfd");
@@ -157,6 +169,9 @@ int blk_create(struct blk **out, const char *path, bool read_only,
 	b->ring_ok = true;
 	if (read_only)
 		features |= 1ull << VIRTIO_BLK_F_RO;
+	else
+		features |= 1ull << VIRTIO_BLK_F_DISCARD |
+			    1ull << VIRTIO_BLK_F_WRITE_ZEROES;
 	err = virtio_mmio_create(&b->transport, mem, &blk_ops, b, features,
 				 irq);
 	if (err) {
@@ -176,6 +191,11 @@ void blk_record_writes(struct blk *blk, struct record *record,
 {
 	blk->record = record;
 	blk->index = index;
+}
+
+void blk_set_serial(struct blk *blk, const char *serial)
+{
+	strncpy(blk->serial, serial, sizeof(blk->serial) - 1);
 }
 
 int blk_start(struct blk *blk)
@@ -216,6 +236,9 @@ void blk_add_stats(const struct blk *blk, struct blk_stats *sum)
 	sum->reads += __atomic_load_n(&blk->stats.reads, __ATOMIC_RELAXED);
 	sum->writes += __atomic_load_n(&blk->stats.writes, __ATOMIC_RELAXED);
 	sum->flushes += __atomic_load_n(&blk->stats.flushes, __ATOMIC_RELAXED);
+	sum->discards +=
+		__atomic_load_n(&blk->stats.discards, __ATOMIC_RELAXED);
+	sum->zeroes += __atomic_load_n(&blk->stats.zeroes, __ATOMIC_RELAXED);
 	sum->errors += __atomic_load_n(&blk->stats.errors, __ATOMIC_RELAXED);
 	sum->read_bytes +=
 		__atomic_load_n(&blk->stats.read_bytes, __ATOMIC_RELAXED);

@@ -21,7 +21,7 @@ struct record;
 
 /** struct blk_stats - since blk_create() */
 struct blk_stats {
-	uint64_t reads, writes, flushes, errors;
+	uint64_t reads, writes, flushes, discards, zeroes, errors;
 	uint64_t read_bytes, write_bytes;
 };
 
@@ -48,6 +48,13 @@ int blk_create(struct blk **out, const char *path, bool read_only,
  */
 void blk_record_writes(struct blk *blk, struct record *record,
 		       unsigned int index);
+
+/**
+ * blk_set_serial() - what the guest finds as its serial number
+ * @blk:    not started
+ * @serial: the first 20 characters count
+ */
+void blk_set_serial(struct blk *blk, const char *serial);
 
 /** blk_start() - start its thread. Return: 0 or a negative errno. */
 int blk_start(struct blk *blk);

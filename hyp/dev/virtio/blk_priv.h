@@ -4,6 +4,7 @@
 #define HYP_DEV_VIRTIO_BLK_PRIV_H
 
 #include <liburing.h>
+#include <linux/virtio_blk.h>
 #include <pthread.h>
 #include <sys/uio.h>
 
@@ -22,21 +23,32 @@
  */
 #define MAX_REQUEST_BYTES (2u * 1024 * 1024)
 #define MAX_REQUEST_FRAMES                                                     \
-	(MAX_REQUEST_BYTES / MEM_PAGE_SIZE + 2 * MAX_DATA_SEGMENTS)
+	(MAX_REQUEST_BYTES / MEM_PAGE_SIZE + 2 * VQ_MAX_SEGMENTS)
 #define MAX_PINNED_FRAMES (4u * 1024 * 1024 / MEM_PAGE_SIZE)
 /* Offered to the guest: as many segments as it likes, all of this size. */
 #define MAX_SEGMENT_BYTES (MAX_REQUEST_BYTES / MAX_DATA_SEGMENTS)
 
+/* Of a discard or of zeroes to write. */
+#define MAX_RANGES	16u
+#define RANGE_ALIGNMENT 8u /* sectors: a page of the host's page cache */
+
 struct blk_request {
 	struct blk_request *next; /* free list */
-	struct vq_chain chain;
-	struct iovec iov[MAX_DATA_SEGMENTS];
+	struct vq_chain chain;	  /* without header and status: see trim() */
+	struct vq_segment *data;  /* in @chain */
+	unsigned int nr_data;
+	uint64_t status_gpa;
+	struct iovec iov[VQ_MAX_SEGMENTS];
 	unsigned int nr_iov;	/* pinned data segments */
 	unsigned int first_iov; /* behind what was transferred */
 	bool is_read, is_write;
 	uint64_t offset; /* of the next byte in the file */
 	uint32_t total_bytes, left_bytes;
 	uint32_t in_bytes; /* for the guest, if all goes well */
+	struct virtio_blk_discard_write_zeroes ranges[MAX_RANGES];
+	unsigned int nr_ranges; /* 0: not that kind of request */
+	unsigned int range;	/* that is under way */
+	bool is_discard;
 };
 
 struct blk {
@@ -46,6 +58,7 @@ struct blk {
 	struct mem *mem;
 	struct record *record; /* NULL: nothing is recorded */
 	unsigned int index;    /* for the recorder */
+	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	struct virtio_mmio *transport;
 	struct vq *vq; /* while the device is started */
 	struct io_uring ring;

@@ -4,10 +4,13 @@
  * ring, back to the guest.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
 #include <linux/virtio_blk.h>
 #include <string.h>
 
 #include "hyp/dev/virtio/blk_priv.h"
+#include "hyp/dev/virtio/chain.h"
 #include "hyp/record.h"
 
 static void count(uint64_t *counter, uint64_t n)
@@ -31,8 +34,7 @@ static uint32_t nr_frames(const struct vq_segment *seg)
 static void unpin(struct blk *b, struct blk_request *r)
 {
 	while (r->nr_iov) {
-		const struct vq_segment *seg =
-			&r->chain.segments[r->nr_iov]; /* [0]: header */
+		const struct vq_segment *seg = &r->data[r->nr_iov - 1];
 
 		mem_put(b->mem, seg->gpa, seg->len);
 		b->pinned_frames -= nr_frames(seg);
@@ -42,7 +44,6 @@ static void unpin(struct blk *b, struct blk_request *r)
 
 static void complete(struct blk *b, struct blk_request *r, uint8_t status)
 {
-	const struct vq_segment *last = &r->chain.segments[r->chain.nr - 1];
 	uint32_t written = sizeof(status);
 
 	unpin(b, r);
@@ -55,7 +56,7 @@ static void complete(struct blk *b, struct blk_request *r, uint8_t status)
 	else if (r->is_write)
 		count(&b->stats.write_bytes, r->total_bytes);
 	/* Fails only if the guest gave the page away: its own loss. */
-	if (mem_write(b->mem, last->gpa, &status, sizeof(status)))
+	if (mem_write(b->mem, r->status_gpa, &status, sizeof(status)))
 		log_guest(&b->log, "disk: status byte is in no memory");
 	if (vq_push(b->vq, r->chain.head, written))
 		b->want_irq = true;
@@ -89,15 +90,14 @@ static void submit_flush(struct blk *b, struct blk_request *r)
 /* Return: VIRTIO_BLK_S_OK, and the request is in flight; else its status. */
 static uint8_t start_rw(struct blk *b, struct blk_request *r, uint64_t sector)
 {
-	const struct vq_chain *c = &r->chain;
 	uint64_t total = 0;
 	unsigned int i;
 	void *hva;
 
-	for (i = 1; i < c->nr - 1; i++) {
-		if (c->segments[i].writable != r->is_read)
+	for (i = 0; i < r->nr_data; i++) {
+		if (r->data[i].writable != r->is_read)
 			return VIRTIO_BLK_S_IOERR;
-		total += c->segments[i].len;
+		total += r->data[i].len;
 	}
 	if (!total || total % SECTOR_SIZE || total > MAX_REQUEST_BYTES)
 		return VIRTIO_BLK_S_IOERR;
@@ -106,12 +106,11 @@ static uint8_t start_rw(struct blk *b, struct blk_request *r, uint64_t sector)
 		return VIRTIO_BLK_S_IOERR;
 	if (r->is_write && b->read_only)
 		return VIRTIO_BLK_S_IOERR;
-	for (i = 1; i < c->nr - 1; i++) {
-		if (mem_get(b->mem, c->segments[i].gpa, c->segments[i].len,
-			    &hva))
+	for (i = 0; i < r->nr_data; i++) {
+		if (mem_get(b->mem, r->data[i].gpa, r->data[i].len, &hva))
 			return VIRTIO_BLK_S_IOERR; /* complete() unpins */
-		r->iov[r->nr_iov++] = (struct iovec){ hva, c->segments[i].len };
-		b->pinned_frames += nr_frames(&c->segments[i]);
+		r->iov[r->nr_iov++] = (struct iovec){ hva, r->data[i].len };
+		b->pinned_frames += nr_frames(&r->data[i]);
 	}
 	r->offset = sector << SECTOR_SHIFT;
 	r->total_bytes = (uint32_t)total;
@@ -127,13 +126,75 @@ static uint8_t start_rw(struct blk *b, struct blk_request *r, uint64_t sector)
 
 static uint8_t get_id(struct blk *b, struct blk_request *r)
 {
-	const struct vq_segment *seg = &r->chain.segments[1];
-	char id[VIRTIO_BLK_ID_BYTES] = "hyp-disk";
-
-	if (r->chain.nr != 3 || !seg->writable || seg->len < sizeof(id) ||
-	    mem_write(b->mem, seg->gpa, id, sizeof(id)))
+	if (chain_bytes(&r->chain, true) < VIRTIO_BLK_ID_BYTES ||
+	    chain_write(b->mem, &r->chain, 0, b->serial, VIRTIO_BLK_ID_BYTES) !=
+		    VIRTIO_BLK_ID_BYTES)
 		return VIRTIO_BLK_S_IOERR;
-	r->in_bytes = sizeof(id);
+	r->in_bytes = VIRTIO_BLK_ID_BYTES;
+	return VIRTIO_BLK_S_OK;
+}
+
+/* The next one that is not empty, or the end. */
+static void submit_range(struct blk *b, struct blk_request *r)
+{
+	const struct virtio_blk_discard_write_zeroes *range;
+	int mode = FALLOC_FL_KEEP_SIZE;
+	struct io_uring_sqe *sqe;
+
+	while (r->range < r->nr_ranges && !r->ranges[r->range].num_sectors)
+		r->range++;
+	if (r->range == r->nr_ranges) {
+		complete(b, r, VIRTIO_BLK_S_OK);
+		return;
+	}
+	range = &r->ranges[r->range];
+	/* Zeroes keep their space, unless the guest may lose it. */
+	if (r->is_discard ||
+	    (range->flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP))
+		mode |= FALLOC_FL_PUNCH_HOLE;
+	else
+		mode |= FALLOC_FL_ZERO_RANGE;
+	sqe = io_uring_get_sqe(&b->ring);
+	io_uring_prep_fallocate(sqe, b->fd, mode,
+				(off_t)(range->sector << SECTOR_SHIFT),
+				(off_t)range->num_sectors << SECTOR_SHIFT);
+	io_uring_sqe_set_data(sqe, r);
+	b->nr_inflight++;
+}
+
+/* The copy in @r has been read before the chain was trimmed. */
+static uint8_t check_ranges(const struct blk *b, const struct blk_request *r)
+{
+	const uint32_t flags_ok =
+		r->is_discard ? 0 : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+	unsigned int i;
+
+	if (!r->nr_ranges || b->read_only)
+		return VIRTIO_BLK_S_IOERR;
+	for (i = 0; i < r->nr_ranges; i++) {
+		if (r->ranges[i].flags & ~flags_ok)
+			return VIRTIO_BLK_S_UNSUPP;
+		if (r->ranges[i].sector > b->capacity ||
+		    r->ranges[i].num_sectors >
+			    b->capacity - r->ranges[i].sector)
+			return VIRTIO_BLK_S_IOERR;
+	}
+	return VIRTIO_BLK_S_OK;
+}
+
+/* Return: VIRTIO_BLK_S_OK, and it is under way or done; else its status. */
+static uint8_t start_ranges(struct blk *b, struct blk_request *r)
+{
+	uint8_t status = check_ranges(b, r);
+	unsigned int i;
+
+	if (status != VIRTIO_BLK_S_OK)
+		return status;
+	count(r->is_discard ? &b->stats.discards : &b->stats.zeroes, 1);
+	for (i = 0; i < r->nr_ranges; i++)
+		record_disk_write(b->record, b->index, r->ranges[i].sector,
+				  r->ranges[i].num_sectors);
+	submit_range(b, r);
 	return VIRTIO_BLK_S_OK;
 }
 
@@ -158,6 +219,12 @@ static void start_request(struct blk *b, struct blk_request *r, uint32_t type,
 		count(&b->stats.flushes, 1);
 		submit_flush(b, r);
 		return;
+	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		status = start_ranges(b, r);
+		if (status == VIRTIO_BLK_S_OK)
+			return;
+		break;
 	case VIRTIO_BLK_T_GET_ID:
 		status = get_id(b, r);
 		break;
@@ -169,6 +236,40 @@ static void guest_error(struct blk *b, const char *what)
 {
 	b->broken = true;
 	virtio_mmio_fail(b->transport, what);
+}
+
+/*
+ * The first bytes that the guest has written are the header, the last one that
+ * the device is to write is the status, wherever segments end.
+ */
+static void trim(struct blk_request *r, uint32_t header_bytes)
+{
+	struct vq_segment *last = &r->chain.segments[r->chain.nr - 1];
+
+	r->data = r->chain.segments;
+	for (; header_bytes >= r->data->len; r->data++)
+		header_bytes -= r->data->len;
+	r->data->gpa += header_bytes;
+	r->data->len -= header_bytes;
+	r->status_gpa = last->gpa + last->len - 1;
+	last->len--;
+	r->nr_data = (unsigned int)(last - r->data) + (last->len != 0);
+}
+
+static int read_ranges(struct blk *b, struct blk_request *r, uint32_t type,
+		       uint32_t header_bytes)
+{
+	uint64_t bytes = chain_bytes(&r->chain, false) - header_bytes;
+
+	r->nr_ranges = 0;
+	r->range = 0;
+	r->is_discard = type == VIRTIO_BLK_T_DISCARD;
+	if ((!r->is_discard && type != VIRTIO_BLK_T_WRITE_ZEROES) ||
+	    bytes > sizeof(r->ranges) || bytes % sizeof(r->ranges[0]))
+		return 0; /* none: check_ranges() refuses that */
+	r->nr_ranges = (unsigned int)(bytes / sizeof(r->ranges[0]));
+	return chain_read(b->mem, &r->chain, header_bytes, r->ranges, bytes) <
+	       0;
 }
 
 /* Return: false if there is nothing (more) to do now. */
@@ -187,17 +288,16 @@ static bool pop_request(struct blk *b)
 		guest_error(b, "malformed ring");
 	if (ret <= 0)
 		return false;
-	if (c->nr < 2 || c->segments[0].writable ||
-	    c->segments[0].len != sizeof(header) ||
-	    !c->segments[c->nr - 1].writable ||
-	    c->segments[c->nr - 1].len != sizeof(uint8_t)) {
+	if (chain_bytes(c, false) < sizeof(header) || !chain_bytes(c, true)) {
 		guest_error(b, "malformed request");
 		return false;
 	}
-	if (mem_read(b->mem, c->segments[0].gpa, &header, sizeof(header))) {
+	if (chain_read(b->mem, c, 0, &header, sizeof(header)) < 0 ||
+	    read_ranges(b, r, header.type, sizeof(header))) {
 		guest_error(b, "request header is in no memory");
 		return false;
 	}
+	trim(r, sizeof(header));
 	b->free = r->next;
 	start_request(b, r, header.type, header.sector);
 	return true;
@@ -241,11 +341,30 @@ static void finish_transfer(struct blk *b, struct blk_request *r, int res)
 	submit_rw(b, r);
 }
 
+static void finish_range(struct blk *b, struct blk_request *r, int res)
+{
+	if (res == -EOPNOTSUPP || res == -ENOSYS) {
+		complete(b, r, VIRTIO_BLK_S_UNSUPP); /* by the file system */
+		return;
+	}
+	if (res && res != -EINTR && res != -EAGAIN) {
+		log_guest(&b->log, "disk: discard failed: %s", strerror(-res));
+		complete(b, r, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	r->range += !res;
+	submit_range(b, r);
+}
+
 void blk_request_done(struct blk *b, struct blk_request *r, int res)
 {
 	b->nr_inflight--;
 	if (r->is_read || r->is_write) {
 		finish_transfer(b, r, res);
+		return;
+	}
+	if (r->nr_ranges) {
+		finish_range(b, r, res);
 		return;
 	}
 	if (res)
