@@ -391,21 +391,21 @@ static uint64_t round_of(struct mem *mem, uint64_t need)
 {
 	struct reclaim *r = &mem->reclaim;
 	bool hinting = atomic_load(&mem->features);
+	uint64_t stable = 0;
 	uint64_t out = 0;
 
 	r->batch.nr_freed = 0;
 	if (hinting) {
 		reclaim_scan(mem, need);
 		if (r->batch.nr_freed < need)
-			discard(mem,
-				need - stable_part(mem,
-						   need - r->batch.nr_freed));
+			stable = stable_part(mem, need - r->batch.nr_freed);
+		discard(mem, need - stable);
 		next_generation(mem);
 	}
 	if (r->batch.nr_freed < need && need != UINT64_MAX)
 		out = page_out(mem, need - r->batch.nr_freed);
 	/* What should have been stable, and could not be had. */
-	if (hinting && r->batch.nr_freed + out < need)
+	if (stable && r->batch.nr_freed + out < need)
 		discard(mem, need - out);
 	return r->batch.nr_freed + out;
 }
