@@ -72,13 +72,13 @@ $(B)/essa-emu/bench/bench: $(call objs,$(essa-bench-y) $(essa-src-y))
 	$(Q)$(CC) -o $@ $^ $(ldflags)
 $(B)/hyp/mem/bench/bench: $(call objs,$(mem-bench-y) $(mem-objs-y) $(bench-report-y))
 	$(call msg,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(ldflags)
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(mem-libs)
 $(spec-table): $(call objs,$(essa-tool-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags)
 $(B)/hyp/mem/tests/%: $(B)/hyp/mem/tests/%.o $(call objs,$(mem-objs-y) $(mem-touch-y))
 	$(call msg,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(ldflags) -lcmocka
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(mem-libs) -lcmocka
 $(B)/hyp/tests/%: $(B)/hyp/tests/%.o $(filter-out %/main.o,$(call objs,$(hyp-y) $(mem-objs-y) $(essa-trace-y)))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs) -lcmocka

@@ -8,6 +8,9 @@
  * a page by then; a marker counts as none.  Everybody may stop at any time, so
  * whoever sleeps without somebody bound to wake it is a deadlock.
  *
+ * A pager that reads other messages while a fill of its own is in flight is, for
+ * this one frame, what it is beside a device's fill.
+ *
  * Proven: content of a stable frame is what was written last, through discard,
  * page-out, page-in and reuse; volatile content is that or a discard fault; no
  * sleeper is forgotten; what a device has pinned stays.

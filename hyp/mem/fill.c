@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Making frames resident; rules in fill.h and frame.h. */
+#include <errno.h>
+
 #include <essa/abi.h>
 
 #include "hyp/mem/fill.h"
@@ -40,28 +42,6 @@ void __fill_alike(struct mem *mem, uint64_t idx, uint64_t *first, uint64_t *end)
 		(*first)--;
 	while (*end < high && is_alike(mem, idx, *end))
 		(*end)++;
-}
-
-static int read_and_copy(struct mem *mem, uint64_t idx, unsigned int nr,
-			 uint32_t slot)
-{
-	uint8_t buf[FILL_MAX_PRESERVED * MEM_PAGE_SIZE]
-		__attribute__((aligned(MEM_PAGE_SIZE)));
-	size_t len = (size_t)nr * MEM_PAGE_SIZE;
-	int err;
-
-	err = swap_read(mem->swap, slot, buf, nr);
-	if (err) {
-		mem_fatal(
-			mem, err,
-			"cannot read the swap file back: check the disk and file system of the swap directory");
-		return err;
-	}
-	err = uffd_copy(mem->uffd, mem_hva(mem, idx), buf, len);
-	if (err)
-		mem_fatal(mem, err,
-			  "the host has no memory left to page the guest in");
-	return err;
 }
 
 static int copy_zeros(struct mem *mem, uint64_t idx, unsigned int nr)
@@ -122,24 +102,65 @@ static void publish(struct mem *mem, uint64_t idx, unsigned int nr,
 			  (size_t)nr * MEM_PAGE_SIZE);
 }
 
-int fill_run(struct mem *mem, uint64_t idx, unsigned int nr, uint64_t hit)
+static int zero_run(struct mem *mem, uint64_t idx, unsigned int nr,
+		    uint64_t hit)
 {
-	/* Stable while busy: these frames are ours. */
-	bool preserved = mem->frames[idx].content == FRAME_PRESERVED;
-	uint32_t slot = mem->frames[idx].slot;
 	int err;
 
-	announce(mem, idx, nr, preserved);
-	if (preserved)
-		err = read_and_copy(mem, idx, nr, slot);
-	else
-		err = copy_zeros(mem, idx, nr);
+	announce(mem, idx, nr, false);
+	err = copy_zeros(mem, idx, nr);
 	publish(mem, idx, nr, hit, !err);
-	if (err) {
-		mem_count(&mem->count.preserved, preserved ? nr : 0);
+	if (err)
 		limit_uncharge(mem, nr);
-	} else if (preserved) {
-		swap_free(mem->swap, slot, nr);
-	}
 	return err;
+}
+
+void fill_prepare(struct mem *mem, struct fill *f, void *buf)
+{
+	f->io = (struct swap_io){
+		.buf = buf,
+		/* Stable while busy: these frames are ours. */
+		.slot = mem->frames[f->idx].slot,
+		.nr = f->nr,
+	};
+}
+
+int fill_finish(struct mem *mem, struct fill *f)
+{
+	int err = f->io.err;
+
+	if (err) {
+		mem_fatal(
+			mem, err == -ENODATA ? -EIO : err,
+			"cannot read the swap file back: check the disk and file system of the swap directory");
+	} else {
+		announce(mem, f->idx, f->nr, true);
+		err = uffd_copy(mem->uffd, mem_hva(mem, f->idx), f->io.buf,
+				(size_t)f->nr * MEM_PAGE_SIZE);
+		if (err) {
+			mem_count(&mem->count.preserved, f->nr);
+			mem_fatal(
+				mem, err,
+				"the host has no memory left to page the guest in");
+		}
+	}
+	publish(mem, f->idx, f->nr, f->hit, !err);
+	if (err)
+		limit_uncharge(mem, f->nr);
+	else
+		swap_free(mem->swap, f->io.slot, f->nr);
+	return err == -ENODATA ? -EIO : err;
+}
+
+int fill_run(struct mem *mem, uint64_t idx, unsigned int nr, uint64_t hit)
+{
+	uint8_t buf[FILL_MAX_PRESERVED * MEM_PAGE_SIZE]
+		__attribute__((aligned(MEM_PAGE_SIZE)));
+	struct fill f = { .idx = idx, .nr = nr, .hit = hit };
+
+	if (mem->frames[idx].content == FRAME_ZERO)
+		return zero_run(mem, idx, nr, hit);
+	fill_prepare(mem, &f, buf);
+	f.io.err = swap_read(mem->swap, f.io.slot, buf, nr);
+	return fill_finish(mem, &f);
 }

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "hyp/mem/swapio.h"
+
 struct mem;
 
 /* Frames that one fill may cover: fault-around, readahead. */
@@ -27,16 +29,45 @@ void __fill_alike(struct mem *mem, uint64_t idx, uint64_t *first,
 		  uint64_t *end);
 
 /**
+ * struct fill - preserved frames that are being read back
+ * @io:  the transfer; its buffer, slot and length are set by fill_prepare()
+ * @idx: first frame; consecutive ones, in consecutive slots, of one block,
+ *	 marked FRAME_FILL and charged.  They are the fill's until it is over.
+ * @nr:  how many
+ * @hit: the frame that was asked for; the others get no second chance
+ */
+struct fill {
+	struct swap_io io;
+	uint64_t idx, hit;
+	unsigned int nr;
+};
+
+/**
+ * fill_prepare() - a fill that is to be started with swap_start()
+ * @buf: room for @f->nr pages, page aligned
+ *
+ * idx, nr and hit are set.  Context: no stripe held.
+ */
+void fill_prepare(struct mem *mem, struct fill *f, void *buf);
+
+/**
+ * fill_finish() - the transfer is over: publish the frames
+ *
+ * Whoever waits for them is woken.  On failure the frames are what they were,
+ * uncharged, and the VM has been told to stop.
+ * Return: 0 or a negative errno.
+ */
+int fill_finish(struct mem *mem, struct fill *f);
+
+/**
  * fill_run() - make neighbouring frames resident and publish them
  * @mem: memory
  * @idx: first frame
  * @nr:  frames of one block, all zero, or all preserved in consecutive slots;
  *	 marked FRAME_FILL and charged by the caller, who holds no stripe
- * @hit: the frame that was asked for; the others get no second chance
+ * @hit: the frame that was asked for
  *
- * Whoever waits for them is woken.  On failure the frames are what they were,
- * uncharged, and the VM has been told to stop.
- * Return: 0 or a negative errno.
+ * As fill_finish(); sleeps while it reads.
  */
 int fill_run(struct mem *mem, uint64_t idx, unsigned int nr, uint64_t hit);
 

@@ -159,6 +159,19 @@ static int check_config(const struct mem_config *cfg, const char **why)
 	return 0;
 }
 
+static int create_swap(struct mem *mem, const char **why)
+{
+	int err;
+
+	err = swap_create(&mem->swap, mem->cfg.swap_dir, mem->cfg.swap_bytes,
+			  why);
+	if (err)
+		return err;
+	pageout_open(mem);
+	*why = "out of memory";
+	return pager_init(mem);
+}
+
 int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
 {
 	struct mem *mem;
@@ -173,7 +186,6 @@ int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
 		return -ENOMEM;
 	memset(mem, 0, sizeof(*mem));
 	mem->cfg = *cfg;
-	mem->cfg.swap_dir = NULL; /* the caller's */
 	mem->nr_frames = cfg->size_bytes >> MEM_PAGE_SHIFT;
 	mem->track.offered = cfg->hinting && cfg->potential;
 	mem->uffd = -1;
@@ -200,10 +212,10 @@ int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
 	if (!err)
 		err = pageout_init(mem, why);
 	if (!err && cfg->swap_dir)
-		err = swap_create(&mem->swap, cfg->swap_dir, cfg->swap_bytes,
-				  why);
+		err = create_swap(mem, why);
 	if (err)
 		goto err_destroy;
+	mem->cfg.swap_dir = NULL; /* the caller's */
 	*out = mem;
 	return 0;
 
@@ -255,8 +267,9 @@ void mem_destroy(struct mem *mem)
 {
 	if (!mem)
 		return;
-	swap_destroy(mem->swap);
+	pager_fini(mem);
 	pageout_fini(mem);
+	swap_destroy(mem->swap);
 	close_fd(mem->self_fd);
 	close_fd(mem->stop_fd);
 	close_fd(mem->uffd);

@@ -30,12 +30,19 @@ int pageout_init(struct mem *mem, const char **why)
 	return uffd_register(mem->uffd, p, STAGING_BYTES, false, why);
 }
 
+void pageout_open(struct mem *mem)
+{
+	/* The staging area cannot be registered: its pages come and go. */
+	swap_queue_init(&mem->pageout.queue, mem->swap, PAGEOUT_BATCH, NULL, 0);
+}
+
 void pageout_fini(struct mem *mem)
 {
 	struct pageout *po = &mem->pageout;
 
 	if (!po->staging)
 		return;
+	swap_queue_fini(&po->queue);
 	munmap(po->staging, STAGING_BYTES);
 	pthread_mutex_destroy(&po->lock);
 	po->staging = NULL;
@@ -118,57 +125,95 @@ static void find_zeros(struct pageout *po)
 		po->page[i].zero = is_zero(staged(po, i));
 }
 
-/* Write staged pages [i, i + run) where slots can be had. */
-static int write_run(struct mem *mem, unsigned int i, unsigned int run)
+static void keep(struct pageout *po, unsigned int i, unsigned int nr)
+{
+	for (; nr; nr--)
+		po->page[i++].keep = true;
+}
+
+/* The @nr pages from staged page @i on go to @slot: with those before if they can. */
+static void add_write(struct pageout *po, unsigned int i, uint32_t slot,
+		      uint32_t nr)
+{
+	struct swap_io *last = po->nr_ios ? &po->io[po->nr_ios - 1] : NULL;
+	uint32_t k;
+
+	for (k = 0; k < nr; k++)
+		po->page[i + k].slot = slot + k;
+	if (last && last->slot + last->nr == slot &&
+	    (uint8_t *)last->buf + (size_t)last->nr * MEM_PAGE_SIZE ==
+		    staged(po, i))
+		last->nr += nr;
+	else
+		po->io[po->nr_ios++] = (struct swap_io){
+			.buf = staged(po, i),
+			.slot = slot,
+			.nr = nr,
+			.out = true,
+		};
+}
+
+/* Neighbours from staged page @i on that are to be written. */
+static unsigned int run_of(const struct pageout *po, unsigned int i)
+{
+	unsigned int run = 0;
+
+	while (i + run < po->nr && !po->page[i + run].zero &&
+	       po->page[i + run].idx == po->page[i].idx + run)
+		run++;
+	return run;
+}
+
+/* Slots for all that is not zero, as far as there are any. */
+static void plan_writes(struct mem *mem)
 {
 	struct pageout *po = &mem->pageout;
-	uint32_t slot, got;
-	unsigned int k;
-	int err;
+	unsigned int i = 0;
+	uint32_t slot, run;
 
-	while (run) {
-		got = mem->swap ? swap_alloc(mem->swap, run, &slot) : 0;
-		if (!got) {
-			for (k = 0; k < run; k++)
-				po->page[i + k].keep = true;
-			return -ENOSPC;
-		}
-		err = swap_write(mem->swap, slot, staged(po, i), got);
-		if (err) {
-			swap_free(mem->swap, slot, got);
-			for (k = 0; k < run; k++)
-				po->page[i + k].keep = true;
-			mem_fatal(
-				mem, err,
-				err == -ENOSPC ?
-					"no space left for the swap file: free some in the swap directory" :
-					"cannot write the swap file: check the disk and file system of the swap directory");
-			return err;
-		}
-		mem_count(&mem->count.swap_out_bytes,
-			  (uint64_t)got * MEM_PAGE_SIZE);
-		for (k = 0; k < got; k++)
-			po->page[i + k].slot = slot + k;
-		i += got;
-		run -= got;
+	po->nr_ios = 0;
+	while (i < po->nr) {
+		run = run_of(po, i);
+		if (run && mem->swap)
+			run = swap_alloc(mem->swap, po->page[i].idx, run,
+					 &slot);
+		if (run && mem->swap)
+			add_write(po, i, slot, run);
+		else
+			po->page[i].keep = !po->page[i].zero;
+		i += run ? run : 1;
 	}
-	return 0;
+}
+
+static void write_failed(struct mem *mem, const struct swap_io *io)
+{
+	struct pageout *po = &mem->pageout;
+	size_t at = (size_t)((uint8_t *)io->buf - po->staging);
+
+	swap_free(mem->swap, io->slot, io->nr);
+	keep(po, (unsigned int)(at / MEM_PAGE_SIZE), io->nr);
+	mem_fatal(
+		mem, io->err,
+		io->err == -ENOSPC ?
+			"no space left for the swap file: free some in the swap directory" :
+			"cannot write the swap file: check the disk and file system of the swap directory");
 }
 
 static void write_staged(struct mem *mem)
 {
 	struct pageout *po = &mem->pageout;
-	unsigned int i = 0;
-	unsigned int run;
+	struct swap_io *io;
+	unsigned int i;
 
-	while (i < po->nr) {
-		for (run = 0; i + run < po->nr && !po->page[i + run].zero;)
-			run++;
-		if (run)
-			write_run(mem, i, run);
+	plan_writes(mem);
+	for (i = 0; i < po->nr_ios; i++)
+		swap_start(&po->queue, &po->io[i]);
+	while ((io = swap_next(&po->queue, true))) {
+		if (io->err)
+			write_failed(mem, io);
 		else
-			run = 1;
-		i += run;
+			mem_count(&mem->count.swap_out_bytes,
+				  (uint64_t)io->nr * MEM_PAGE_SIZE);
 	}
 }
 

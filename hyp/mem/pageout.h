@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hyp/mem/swapio.h"
+
 struct mem;
 
 #define PAGEOUT_BATCH 128u
@@ -30,10 +32,16 @@ struct pageout {
 	uint8_t *staging;     /* PAGEOUT_BATCH pages, empty between batches */
 	unsigned int nr;      /* page[i] is in the i-th page of it */
 	struct pageout_page page[PAGEOUT_BATCH];
+	unsigned int nr_ios; /* writes of this batch, all in flight at a time */
+	struct swap_io io[PAGEOUT_BATCH];
+	struct swap_queue queue;
 };
 
 /** pageout_init() - reserve the staging area; after uffd_open() */
 int pageout_init(struct mem *mem, const char **why);
+
+/** pageout_open() - there is a swap file now */
+void pageout_open(struct mem *mem);
 void pageout_fini(struct mem *mem);
 
 /**

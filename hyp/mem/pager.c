@@ -2,18 +2,111 @@
 /*
  * Pager thread.
  *
- * It may wait for reclaim to make room: reclaim never waits for the pager, as
- * neither madvise() nor UFFDIO_MOVE needs a message to be read (no EVENT_*
- * is registered) and reclaim never touches RAM.  What happens to each message
- * is the wake rule of frame.h.
+ * It does not wait for what it reads from the swap file: up to PAGER_FILLS
+ * fills are in flight, each owns its frames, and other messages are resolved
+ * meanwhile; those for frames in flight are answered by the fill (frame.h).
+ * While all are in flight the messages stay where they are.
+ *
+ * It may wait for reclaim to make room, but only when none of its fills is in
+ * flight: until then it finishes those, which takes nothing but the disk.  So
+ * it sleeps without a busy frame of its own, and nobody who sleeps for one of
+ * its frames waits for reclaim.  And reclaim never waits for the pager, as
+ * neither madvise() nor UFFDIO_MOVE needs a message to be read (no EVENT_* is
+ * registered) and reclaim never touches RAM; the writes that it waits for are
+ * of pages that are present.  What happens to each message is the wake rule of
+ * frame.h.
  */
 #include <errno.h>
 #include <poll.h>
+#include <sys/mman.h>
 
 #include "hyp/mem/fill.h"
 #include "hyp/mem/pager.h"
 #include "hyp/mem/priv.h"
 #include "hyp/mem/uffd.h"
+
+#define FILL_BYTES ((size_t)FILL_MAX_PRESERVED * MEM_PAGE_SIZE)
+#define ALL_IDLE   ((uint32_t)((1ull << PAGER_FILLS) - 1))
+
+int pager_init(struct mem *mem)
+{
+	struct pager *p = &mem->pager;
+	void *buf;
+
+	buf = mmap(NULL, PAGER_FILLS * FILL_BYTES, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (buf == MAP_FAILED)
+		return -ENOMEM;
+	/* A child's copy would keep what is read from coming here. */
+	madvise(buf, PAGER_FILLS * FILL_BYTES, MADV_DONTFORK);
+	p->buf = buf;
+	p->idle = ALL_IDLE;
+	swap_queue_init(&p->queue, mem->swap, PAGER_FILLS, buf,
+			PAGER_FILLS * FILL_BYTES);
+	return 0;
+}
+
+void pager_fini(struct mem *mem)
+{
+	struct pager *p = &mem->pager;
+
+	swap_queue_fini(&p->queue);
+	if (p->buf)
+		munmap(p->buf, PAGER_FILLS * FILL_BYTES);
+	p->buf = NULL;
+}
+
+static bool is_any_in_flight(const struct pager *p)
+{
+	return p->buf && p->idle != ALL_IDLE;
+}
+
+static bool is_any_idle(const struct pager *p)
+{
+	return !p->buf || p->idle;
+}
+
+/* Publish what has been read.  @wait: sleep for one, if any is in flight. */
+static void reap(struct mem *mem, bool wait)
+{
+	struct pager *p = &mem->pager;
+	struct swap_io *io;
+	struct fill *f;
+
+	while (is_any_in_flight(p) && (io = swap_next(&p->queue, wait))) {
+		f = (struct fill *)io; /* its first member */
+		fill_finish(mem, f);
+		p->idle |= 1u << (f - p->fill);
+		wait = false;
+	}
+}
+
+static void start_read(struct mem *mem, uint64_t idx, unsigned int nr,
+		       uint64_t hit)
+{
+	struct pager *p = &mem->pager;
+	unsigned int i = (unsigned int)__builtin_ctz(p->idle);
+	struct fill *f = &p->fill[i];
+
+	p->idle &= ~(1u << i);
+	f->idx = idx;
+	f->nr = nr;
+	f->hit = hit;
+	fill_prepare(mem, f, p->buf + i * FILL_BYTES);
+	swap_start(&p->queue, &f->io);
+	swap_submit(&p->queue);
+}
+
+/* Charge for one frame; see above.  Return: as limit_charge(). */
+static int wait_for_room(struct mem *mem)
+{
+	while (!limit_try_charge(mem, 1)) {
+		if (!is_any_in_flight(&mem->pager))
+			return limit_charge(mem, 1);
+		reap(mem, true);
+	}
+	return 0;
+}
 
 /*
  * Mark @idx, which is charged, and what is cheap to fill with it.  Caller holds
@@ -42,6 +135,7 @@ static void resolve(struct mem *mem, uint64_t idx)
 {
 	struct frame *f = &mem->frames[idx];
 	bool charged = false;
+	bool zero;
 	uint64_t first, end;
 
 	for (;;) {
@@ -60,18 +154,22 @@ static void resolve(struct mem *mem, uint64_t idx)
 		}
 		if (!charged && !limit_try_charge(mem, 1)) {
 			frame_unlock(mem, idx);
-			if (limit_charge(mem, 1))
+			if (wait_for_room(mem))
 				return; /* stopping: it sleeps on */
 			charged = true;
 			continue;
 		}
-		mem_count(f->content == FRAME_ZERO ?
-				  &mem->count.fault_zero :
-				  &mem->count.fault_preserved,
+		zero = f->content == FRAME_ZERO;
+		mem_count(zero ? &mem->count.fault_zero :
+				 &mem->count.fault_preserved,
 			  1);
 		__claim_run(mem, idx, &first, &end);
 		frame_unlock(mem, idx);
-		fill_run(mem, first, (unsigned int)(end - first), idx);
+		if (zero)
+			fill_run(mem, first, (unsigned int)(end - first), idx);
+		else
+			start_read(mem, first, (unsigned int)(end - first),
+				   idx);
 		return;
 	}
 	if (charged)
@@ -105,7 +203,7 @@ static void drain(struct mem *mem)
 	uint64_t idx;
 	bool write;
 
-	while (!mem_is_stopping(mem) &&
+	while (!mem_is_stopping(mem) && is_any_idle(&mem->pager) &&
 	       uffd_read(mem->uffd, &addr, &write) == 1) {
 		idx = ((uintptr_t)addr - (uintptr_t)mem->ram) >> MEM_PAGE_SHIFT;
 		/* Nobody touches the staging area while it has no pages. */
@@ -115,6 +213,7 @@ static void drain(struct mem *mem)
 			resolve_write(mem, idx);
 		else
 			resolve(mem, idx);
+		reap(mem, false);
 	}
 }
 
@@ -122,14 +221,22 @@ void *pager_thread(void *arg)
 {
 	struct mem *mem = arg;
 	struct pollfd fds[] = {
-		{ .fd = mem->uffd, .events = POLLIN },
 		{ .fd = mem->stop_fd, .events = POLLIN },
+		{ .fd = mem->pager.buf ? swap_queue_fd(&mem->pager.queue) : -1,
+		  .events = POLLIN },
+		{ .fd = mem->uffd, .events = POLLIN },
 	};
 
 	while (!mem_is_stopping(mem)) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		/* The last one: not while no more can be in flight. */
+		if (poll(fds, is_any_idle(&mem->pager) ? 3 : 2, -1) < 0 &&
+		    errno != EINTR)
 			break;
+		reap(mem, false);
 		drain(mem);
 	}
+	/* The kernel writes to the buffers until then. */
+	while (is_any_in_flight(&mem->pager))
+		reap(mem, true);
 	return NULL;
 }

@@ -9,6 +9,7 @@
  *	limit			any thread		atomics, limit.lock
  *	swap bitmap		any thread		swap->lock
  *	pageout			reclaim, test hooks	pageout.lock
+ *	pager			pager thread		no one else looks
  *	reclaim			reclaim thread		no one else looks
  *	track.blocks		any thread		atomics; set and cleared
  *						under a stripe of the block
@@ -28,6 +29,7 @@
 #include "hyp/mem/limit.h"
 #include "hyp/mem/mem.h"
 #include "hyp/mem/pageout.h"
+#include "hyp/mem/pager.h"
 #include "hyp/mem/reclaim.h"
 #include "hyp/mem/swap.h"
 #include "hyp/mem/track.h"
@@ -67,6 +69,7 @@ struct mem {
 	struct limit limit;
 	struct swap *swap; /* NULL: none */
 	struct pageout pageout;
+	struct pager pager;
 	struct reclaim reclaim;
 	struct track track;
 	struct mem_counters count;

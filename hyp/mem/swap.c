@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Swap file: slots are handed out next-fit, so that a batch is one write. */
+/* Swap file; see swap.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,6 +33,26 @@ static int open_unlinked(const char *dir)
 	return fd;
 }
 
+/*
+ * Only a transfer tells whether the file system can: some refuse it then, or
+ * want another alignment.
+ */
+static void try_direct(struct swap *swap)
+{
+	static const uint8_t wrote[MEM_PAGE_SIZE]
+		__attribute__((aligned(MEM_PAGE_SIZE))) = "swap";
+	uint8_t page[MEM_PAGE_SIZE] __attribute__((aligned(MEM_PAGE_SIZE)));
+	int flags = fcntl(swap->fd, F_GETFL);
+
+	if (flags < 0 || fcntl(swap->fd, F_SETFL, flags | O_DIRECT))
+		return;
+	swap->direct = !swap_write(swap, 0, wrote, 1) &&
+		       !swap_read(swap, 0, page, 1) &&
+		       !memcmp(page, wrote, sizeof(page));
+	if (!swap->direct)
+		fcntl(swap->fd, F_SETFL, flags);
+}
+
 int swap_create(struct swap **out, const char *dir, uint64_t bytes,
 		const char **why)
 {
@@ -56,7 +77,9 @@ int swap_create(struct swap **out, const char *dir, uint64_t bytes,
 	*why = "cannot create the swap file: is the swap directory there and writable?";
 	if (err < 0)
 		goto err_free;
-	if (ftruncate(swap->fd, (off_t)swap->nr_slots * MEM_PAGE_SIZE) < 0) {
+	try_direct(swap);
+	if (ftruncate(swap->fd, 0) < 0 ||
+	    ftruncate(swap->fd, (off_t)swap->nr_slots * MEM_PAGE_SIZE) < 0) {
 		err = -errno;
 		*why = "the swap size is too large for the file system of the swap directory";
 		goto err_close;
@@ -103,27 +126,38 @@ static uint32_t find_free(const struct swap *swap, uint32_t from, uint32_t to)
 	return to;
 }
 
-uint32_t swap_alloc(struct swap *swap, uint32_t want, uint32_t *slot)
+/* First of the slots to take, or nr_slots: none is free. */
+static uint32_t find_place(const struct swap *swap, uint64_t at)
+{
+	uint32_t slot;
+
+	if (at < swap->nr_slots && !is_used(swap, (uint32_t)at))
+		return (uint32_t)at;
+	slot = find_free(swap, swap->next, swap->nr_slots);
+	if (slot < swap->nr_slots)
+		return slot;
+	slot = find_free(swap, 0, swap->next);
+	return slot < swap->next ? slot : swap->nr_slots;
+}
+
+uint32_t swap_alloc(struct swap *swap, uint64_t at, uint32_t want,
+		    uint32_t *slot)
 {
 	uint32_t nr = 0;
-	uint32_t at;
+	uint32_t first;
 
 	pthread_mutex_lock(&swap->lock);
-	at = find_free(swap, swap->next, swap->nr_slots);
-	if (at == swap->nr_slots) {
-		at = find_free(swap, 0, swap->next);
-		if (at == swap->next)
-			goto out;
-	}
-	while (nr < want && at + nr < swap->nr_slots &&
-	       !is_used(swap, at + nr)) {
-		swap->used[(at + nr) / 64] |= 1ull << (at + nr) % 64;
+	first = find_place(swap, at);
+	while (nr < want && first + nr < swap->nr_slots &&
+	       !is_used(swap, first + nr)) {
+		swap->used[(first + nr) / 64] |= 1ull << (first + nr) % 64;
 		nr++;
 	}
-	swap->next = at + nr < swap->nr_slots ? at + nr : 0;
-	swap->nr_used += nr;
-	*slot = at;
-out:
+	if (nr) {
+		swap->next = first + nr < swap->nr_slots ? first + nr : 0;
+		swap->nr_used += nr;
+	}
+	*slot = first;
 	pthread_mutex_unlock(&swap->lock);
 	return nr;
 }
@@ -162,8 +196,10 @@ static int transfer(const struct swap *swap, uint32_t slot, char *p,
 			  pread(swap->fd, p, len, off);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			return out ? -EIO : -ENODATA;
 		p += n;
 		off += n;
 		len -= (size_t)n;
