@@ -119,10 +119,10 @@ const char *config_help(void)
 "  --help            this text\n"
 "\n"
 "SIZE takes K, M or G.  SIGUSR1 prints the page states to standard error,\n"
-"SIGINT and SIGTERM stop the guest.\n"
+"SIGPWR presses the guest's power button, SIGINT and SIGTERM stop the guest.\n"
 "\n"
 "Exit code: what the guest wrote to I/O port 0xf4 (0 to 99); 0 after a guest\n"
-"reset or hyp stop; 123 guest crashed; 124 timed out; 125 hyp failed; 128+N signal N.\n";
+"reset, power-off or hyp stop; 123 guest crashed; 124 timed out; 125 hyp failed; 128+N signal N.\n";
 }
 /* clang-format on */
 

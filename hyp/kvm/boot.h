@@ -44,6 +44,7 @@ struct boot_setup {
 	const char *initrd; /* NULL: none */
 	const char *cmdline;
 	unsigned int nr_cpus;
+	uint32_t virtio_slots;	 /* bit i: there is a device in slot i */
 	uint64_t reserved_gpa;	 /* behind RAM, announced as reserved */
 	uint64_t reserved_bytes; /* 0: none */
 };
@@ -62,7 +63,7 @@ int boot_open(struct boot_image *img, const char *path, struct why *why);
 void boot_close(struct boot_image *img);
 
 /**
- * boot_load() - fill guest memory: kernel, initrd, boot_params, MP table
+ * boot_load() - fill guest memory: kernel, initrd, boot_params, firmware tables
  * @img:   from boot_open()
  * @mem:   started
  * @setup: machine

@@ -15,6 +15,8 @@
 #define LAYOUT_CMDLINE_MAX 0x01000ull
 #define LAYOUT_LOW_END	   0x9fc00ull /* end of conventional memory */
 #define LAYOUT_MPTABLE	   0xf0000ull /* where Linux looks for it */
+#define LAYOUT_ACPI	   0xf1000ull /* likewise; a multiple of 64 */
+#define LAYOUT_ACPI_MAX	   0x04000ull
 #define LAYOUT_HIGH_START  0x100000ull
 
 #define LAYOUT_RAM_HOLE 0xc0000000ull
@@ -30,10 +32,14 @@
 #define LAYOUT_IDENTITY_MAP  0xfffbc000ull /* for KVM on Intel */
 #define LAYOUT_TSS	     0xfffbd000ull /* three pages, likewise */
 
-#define LAYOUT_UART_PORT 0x3f8
-#define LAYOUT_UART_IRQ	 4
-#define LAYOUT_EXIT_PORT 0xf4
-#define LAYOUT_MARK_PORT 0xf5 /* with --test-hooks */
+#define LAYOUT_UART_PORT    0x3f8
+#define LAYOUT_UART_IRQ	    4
+#define LAYOUT_SCI_IRQ	    9
+#define LAYOUT_EXIT_PORT    0xf4
+#define LAYOUT_MARK_PORT    0xf5 /* with --test-hooks */
+#define LAYOUT_PM1_EVT_PORT 0x600
+#define LAYOUT_PM1_CNT_PORT 0x604
+#define LAYOUT_PM_S5	    5 /* type of sleep: off */
 
 /** layout_virtio_irq() - of a slot below LAYOUT_VIRTIO_MAX: what ISA has free */
 static inline unsigned int layout_virtio_irq(unsigned int slot)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hyp/kvm/acpi.h"
 #include "hyp/kvm/boot.h"
 #include "hyp/kvm/initrd.h"
 #include "hyp/kvm/layout.h"
@@ -213,14 +214,22 @@ static int write_low_memory(struct mem *mem, const struct boot_setup *setup,
 		0x00af9b000000ffffull,
 		0x00cf93000000ffffull,
 	};
-	uint8_t mptable[4096] = { 0 };
+	uint8_t tables[LAYOUT_ACPI_MAX] __attribute__((aligned(64))) = { 0 };
 	int len, err;
 
-	len = mptable_build(mptable, sizeof(mptable), LAYOUT_MPTABLE,
-			    setup->nr_cpus);
+	len = mptable_build(tables, LAYOUT_ACPI - LAYOUT_MPTABLE,
+			    LAYOUT_MPTABLE, setup->nr_cpus);
 	if (len < 0)
 		return len;
-	err = mem_write(mem, LAYOUT_MPTABLE, mptable, (size_t)len);
+	err = mem_write(mem, LAYOUT_MPTABLE, tables, (size_t)len);
+	if (err)
+		return err;
+	memset(tables, 0, sizeof(tables));
+	len = acpi_build(tables, sizeof(tables), LAYOUT_ACPI, setup->nr_cpus,
+			 setup->virtio_slots);
+	if (len < 0)
+		return len;
+	err = mem_write(mem, LAYOUT_ACPI, tables, (size_t)len);
 	if (!err)
 		err = write_page_tables(mem);
 	if (!err)
@@ -251,6 +260,8 @@ int boot_load(const struct boot_image *img, struct mem *mem,
 		return err;
 	bp.hdr.type_of_loader = LOADER_UNKNOWN;
 	bp.hdr.cmd_line_ptr = (uint32_t)LAYOUT_CMDLINE;
+	/* Others look for it where it is. */
+	bp.acpi_rsdp_addr = LAYOUT_ACPI;
 	fill_e820(&bp, setup);
 	err = write_low_memory(mem, setup, &bp);
 	if (err)

@@ -2,12 +2,14 @@
 /* Rings in hostile hands. */
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -38,6 +40,7 @@ struct rings {
 	struct vq vq;
 	struct vq_chain chain;
 	struct table table;
+	sem_t notified;
 };
 
 static void *aligned_zeros(size_t align, size_t size)
@@ -292,7 +295,7 @@ static void hostile_indirect_tables_are_refused(void **state)
 	} bad[] = {
 		{ "half a descriptor",
 		  { TABLE_GPA, 24, INDIRECT, 0 },
-		  { { 0 } } },
+		  { { 0, 16, 0, 0 } } },
 		{ "longer than a chain",
 		  { TABLE_GPA, 16 * (VQ_MAX_SEGMENTS + 1), INDIRECT, 0 },
 		  { { 0, 16, 0, 0 } } },
@@ -379,6 +382,64 @@ static void a_drained_queue_wants_to_be_told(void **state)
 	assert_int_equal(r->used->idx, 6);
 }
 
+#define RACE_ROUNDS 60000u /* an index of 16 bits */
+
+static int count_it(void *ctx, const struct vq_chain *chain)
+{
+	struct rings *r = ctx;
+
+	vq_push(&r->vq, chain->head, 0);
+	return 1;
+}
+
+/* A device that sleeps when the queue looks empty, until it is notified. */
+static void *drain_all(void *arg)
+{
+	struct rings *r = arg;
+	struct timespec until;
+
+	while (r->vq.next_used != (uint16_t)RACE_ROUNDS) {
+		if (vq_drain(&r->vq, &r->chain, count_it, r))
+			return arg;
+		if (r->vq.next_used == (uint16_t)RACE_ROUNDS)
+			break;
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += 20;
+		if (sem_timedwait(&r->notified, &until))
+			return arg;
+	}
+	return NULL;
+}
+
+/* As Linux does it: add, publish, look whether the device wants to know. */
+static void no_notification_is_lost(void **state)
+{
+	struct rings *r = *state;
+	uint16_t *event = (uint16_t *)&r->used->ring[SIZE];
+	pthread_t thread;
+	void *failed;
+	uint32_t i;
+
+	r->vq.event_idx = true;
+	set(r, 0, 0x1000, 16, 0, 0);
+	sem_init(&r->notified, 0, 0);
+	assert_int_equal(pthread_create(&thread, NULL, drain_all, r), 0);
+	for (i = 0; i < RACE_ROUNDS; i++) {
+		/* One at a time: the device is about to sleep each time. */
+		while (__atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE) !=
+		       (uint16_t)i)
+			if (!pthread_tryjoin_np(thread, &failed))
+				fail_msg("not notified in round %u", i);
+		__atomic_store_n(&r->avail->idx, (uint16_t)(i + 1),
+				 __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(event, __ATOMIC_SEQ_CST) == (uint16_t)i)
+			sem_post(&r->notified);
+	}
+	pthread_join(thread, &failed);
+	assert_null(failed);
+	sem_destroy(&r->notified);
+}
+
 struct flipper {
 	struct rings *r;
 	bool stop;
@@ -450,6 +511,7 @@ int main(void)
 		CASE(hostile_indirect_tables_are_refused),
 		CASE(events_replace_the_flags),
 		CASE(a_drained_queue_wants_to_be_told),
+		CASE(no_notification_is_lost),
 		CASE(a_descriptor_that_changes_is_read_once),
 	};
 

@@ -177,6 +177,7 @@ static int load_guest(struct vm *vm, struct why *why)
 		.initrd = vm->cfg->initrd,
 		.cmdline = cmdline,
 		.nr_cpus = vm->cfg->cpus,
+		.virtio_slots = vm->virtio_slots,
 	};
 	struct boot_image image = { 0 };
 	int err;

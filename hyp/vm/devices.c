@@ -48,6 +48,20 @@ static void virtio_irq(void *ctx, unsigned int irq, bool level)
 	kvm_irq_line(ctx, irq, level);
 }
 
+static void on_power_off(void *ctx)
+{
+	vm_stop(ctx, 0, NULL);
+}
+
+static void on_sci(void *ctx, bool level)
+{
+	struct vm *vm = ctx;
+
+	kvm_irq_line(vm->kvm, LAYOUT_SCI_IRQ, level);
+}
+
+static const struct acpi_pm_ops pm_ops = { on_power_off, on_sci };
+
 static uint64_t slot_gpa(unsigned int slot)
 {
 	return LAYOUT_VIRTIO_BASE + slot * LAYOUT_VIRTIO_STRIDE;
@@ -125,7 +139,10 @@ int vm_create_devices(struct vm *vm, struct why *why)
 	unsigned int i;
 	int err;
 
-	err = console_create(&vm->console, vm->loop, vm->kvm);
+	acpi_pm_init(&vm->pm, &pm_ops, vm);
+	err = acpi_pm_attach(&vm->pm, &vm->pio);
+	if (!err)
+		err = console_create(&vm->console, vm->loop, vm->kvm);
 	if (!err)
 		err = bus_add(&vm->pio, LAYOUT_UART_PORT, UART_PORTS,
 			      &uart_bus_ops, console_uart(vm->console));
@@ -193,6 +210,8 @@ void vm_destroy_devices(struct vm *vm)
 	unsigned int i;
 
 	console_destroy(vm->console);
+	if (vm->pm.ops)
+		acpi_pm_fini(&vm->pm);
 	for (i = 0; i < vm->cfg->nr_disks; i++)
 		blk_destroy(vm->disks[i]);
 	balloon_destroy(vm->balloon);

@@ -8,6 +8,7 @@
 
 #include "hyp/config.h"
 #include "hyp/console.h"
+#include "hyp/dev/acpi_pm.h"
 #include "hyp/dev/legacy.h"
 #include "hyp/dev/virtio/balloon.h"
 #include "hyp/dev/virtio/blk.h"
@@ -31,6 +32,7 @@ struct vm {
 	struct loop *loop;
 	struct console *console;
 	struct legacy legacy;
+	struct acpi_pm pm;
 	struct bus pio, mmio;
 	struct blk *disks[CONFIG_MAX_DISKS];
 	struct balloon *balloon; /* NULL: none */

@@ -57,6 +57,10 @@ static void on_signal(void *ctx, uint32_t events)
 		if (si.ssi_signo == SIGUSR1) {
 			vm_take_stats(vm, &s);
 			stats_print(&s);
+		} else if (si.ssi_signo == SIGPWR) {
+			if (acpi_pm_press_button(&vm->pm))
+				log_line(
+					"the guest does not listen to its power button");
 		} else {
 			vm_stop(vm, 128 + (int)si.ssi_signo, NULL);
 		}
@@ -174,6 +178,7 @@ int vm_open_reports(struct vm *vm, struct why *why)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGPWR);
 	err = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	err = watch(vm, &vm->signals, err < 0 ? -errno : err, on_signal);
 	if (!err && cfg->timeout_s)
