@@ -217,9 +217,11 @@ static void a_paused_guest_stands_and_a_resumed_one_runs(void **state)
 	assert_stands();
 	assert_int_equal(__atomic_load_n(&rig->told, __ATOMIC_RELAXED), 0);
 	vm_resume(&rig->vm, VM_PAUSE_USER);
+	/* Once each, before it runs on. */
+	while (__atomic_load_n(&rig->told, __ATOMIC_RELAXED) < NR_VCPUS)
+		sched_yield();
 	assert_runs();
 	stop();
-	/* Once each, before it runs on. */
 	assert_int_equal(rig->told, NR_VCPUS);
 }
 
