@@ -28,6 +28,7 @@ static const struct field summary_fields[] = {
 	MEM_FIELD(resident),
 	MEM_FIELD(resident_peak),
 	MEM_FIELD(preserved),
+	MEM_FIELD(zero),
 	MEM_FIELD(limit),
 	MEM_FIELD(discarded_unused),
 	MEM_FIELD(discarded_volatile),

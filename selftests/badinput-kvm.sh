@@ -35,10 +35,43 @@ else
 	skip 'disk smaller than its file system' 'no disk'
 fi
 
-# More than limit and swap file can hold: the guest ends, with one line.
-refuse 'full swap file' run --kernel "$hog" --mem 64M --limit 24M --swap-size 4M --timeout 40
-expect 'and the line says so' grep -qi swap "$work/err"
+# More than the limit can hold: the guest ends, with one line.
 refuse 'no swap' run --kernel "$hog" --mem 64M --limit 24M --swap none --timeout 40
+
+# More than limit and swap file can hold: the guest waits for a higher limit.
+run_bad run --kernel "$hog" --mem 64M --limit 24M --swap-size 4M --timeout 3
+expect 'full swap file: the guest waits' [ "$code" = 124 ] || diag "exit code $code"
+expect 'and a line says what to do' grep -q 'hyp: swap file is full: raise the limit' "$work/err"
+
+# within SECONDS COMMAND...: it comes true
+within() {
+	tries=$(($1 * 10))
+	shift
+	until "$@"; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || return 1
+		sleep 0.1
+	done
+}
+
+# No space for the swap file: the guest waits for that, and then goes on.
+if [ "$(id -u)" = 0 ] && mkdir "$work/small" && mount -t tmpfs -o size=4m small "$work/small"; then
+	"$HYP" run --kernel "$hog" --mem 32M --limit 16M --swap "$work/small" --timeout 150 \
+		</dev/null >"$work/out" 2>"$work/err" &
+	pid=$!
+	expect 'full file system: a line says what to do' \
+		within 60 grep -q 'hyp: no space left for the swap file: free some' "$work/err"
+	expect 'the guest has not ended of it' kill -0 "$pid"
+	mount -o remount,size=128m "$work/small"
+	wait "$pid"
+	code=$?
+	expect 'with space it goes on to its end' [ "$code" = 0 ] || diag_file "$work/err"
+	expect 'and finds all as it was' grep -q 'all of [0-9]* pages right' "$work/out"
+	expect 'it is told that it goes on' grep -q 'the guest goes on' "$work/err"
+	umount "$work/small"
+else
+	skip 'full file system' 'cannot mount one'
+fi
 
 # Room for the header, none for the last line.
 BADINPUT_AS='prlimit --fsize=350'

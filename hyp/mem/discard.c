@@ -204,6 +204,9 @@ static void publish_block(struct mem *mem, const struct block *bl)
 		 */
 		__state_released(mem, idx);
 	}
+	mem_recount(mem, FRAME_PRESERVED, FRAME_ZERO, nr_slots);
+	mem_recount(mem, FRAME_RESIDENT, FRAME_ZERO,
+		    (unsigned int)__builtin_popcountll(bl->all) - nr_slots);
 	frame_unlock(mem, bl->idx);
 	for (; wake; wake &= wake - 1)
 		uffd_wake(mem->uffd,
@@ -212,7 +215,6 @@ static void publish_block(struct mem *mem, const struct block *bl)
 			  MEM_PAGE_SIZE);
 	for (i = 0; i < nr_slots; i++)
 		swap_free(mem->swap, slot[i], 1);
-	mem_uncount(&mem->count.preserved, nr_slots);
 }
 
 static void publish(struct mem *mem, const struct discard_batch *b)

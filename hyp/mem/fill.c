@@ -60,7 +60,7 @@ static int copy_zeros(struct mem *mem, uint64_t idx, unsigned int nr)
  * say what is to be true before the guest can know that the page is there.
  */
 static void announce(struct mem *mem, uint64_t idx, unsigned int nr,
-		     bool preserved)
+		     enum frame_content from)
 {
 	unsigned int i;
 
@@ -69,9 +69,9 @@ static void announce(struct mem *mem, uint64_t idx, unsigned int nr,
 		/* Never refused: resident does not look discarded. */
 		__state_set_content(mem, idx + i, FRAME_RESIDENT);
 	frame_unlock(mem, idx);
-	if (!preserved)
+	mem_recount(mem, from, FRAME_RESIDENT, nr);
+	if (from != FRAME_PRESERVED)
 		return;
-	mem_uncount(&mem->count.preserved, nr);
 	mem_count(&mem->count.swapped_in, nr);
 	mem_count(&mem->count.swap_in_bytes, (uint64_t)nr * MEM_PAGE_SIZE);
 }
@@ -107,16 +107,19 @@ static int zero_run(struct mem *mem, uint64_t idx, unsigned int nr,
 {
 	int err;
 
-	announce(mem, idx, nr, false);
+	announce(mem, idx, nr, FRAME_ZERO);
 	err = copy_zeros(mem, idx, nr);
 	publish(mem, idx, nr, hit, !err);
-	if (err)
+	if (err) {
+		mem_recount(mem, FRAME_RESIDENT, FRAME_ZERO, nr);
 		limit_uncharge(mem, nr);
+	}
 	return err;
 }
 
 void fill_prepare(struct mem *mem, struct fill *f, void *buf)
 {
+	f->stalled = false;
 	f->io = (struct swap_io){
 		.buf = buf,
 		/* Stable while busy: these frames are ours. */
@@ -125,31 +128,49 @@ void fill_prepare(struct mem *mem, struct fill *f, void *buf)
 	};
 }
 
+/* What the fill owns is what it was. */
+static int give_back(struct mem *mem, struct fill *f, int err)
+{
+	publish(mem, f->idx, f->nr, f->hit, false);
+	limit_uncharge(mem, f->nr);
+	return err;
+}
+
+static bool stall(struct mem *mem, struct fill *f, int err)
+{
+	if (!f->stalled)
+		f->stalled = trouble_begin(
+			mem, TROUBLE_IN, err,
+			"cannot read the swap file back: check the disk and file system of the swap directory; the guest waits");
+	return f->stalled;
+}
+
 int fill_finish(struct mem *mem, struct fill *f)
 {
 	int err = f->io.err;
 
-	if (err) {
+	if (err == -ENODATA) {
 		mem_fatal(
-			mem, err == -ENODATA ? -EIO : err,
-			"cannot read the swap file back: check the disk and file system of the swap directory");
-	} else {
-		announce(mem, f->idx, f->nr, true);
-		err = uffd_copy(mem->uffd, mem_hva(mem, f->idx), f->io.buf,
-				(size_t)f->nr * MEM_PAGE_SIZE);
-		if (err) {
-			mem_count(&mem->count.preserved, f->nr);
-			mem_fatal(
-				mem, err,
-				"the host has no memory left to page the guest in");
-		}
+			mem, -EIO,
+			"the swap file was cut off, pages of the guest are lost: nobody may touch it while the guest runs");
+		return give_back(mem, f, -EIO);
 	}
-	publish(mem, f->idx, f->nr, f->hit, !err);
 	if (err)
-		limit_uncharge(mem, f->nr);
-	else
-		swap_free(mem->swap, f->io.slot, f->nr);
-	return err == -ENODATA ? -EIO : err;
+		return stall(mem, f, err) ? 1 : give_back(mem, f, err);
+	announce(mem, f->idx, f->nr, FRAME_PRESERVED);
+	err = uffd_copy(mem->uffd, mem_hva(mem, f->idx), f->io.buf,
+			(size_t)f->nr * MEM_PAGE_SIZE);
+	if (err) {
+		mem_recount(mem, FRAME_RESIDENT, FRAME_PRESERVED, f->nr);
+		mem_fatal(mem, err,
+			  "the host has no memory left to page the guest in");
+		return give_back(mem, f, err);
+	}
+	publish(mem, f->idx, f->nr, f->hit, true);
+	swap_free(mem->swap, f->io.slot, f->nr);
+	if (f->stalled)
+		trouble_end(mem, TROUBLE_IN);
+	return 0;
 }
 
 int fill_run(struct mem *mem, uint64_t idx, unsigned int nr, uint64_t hit)
@@ -157,10 +178,20 @@ int fill_run(struct mem *mem, uint64_t idx, unsigned int nr, uint64_t hit)
 	uint8_t buf[FILL_MAX_PRESERVED * MEM_PAGE_SIZE]
 		__attribute__((aligned(MEM_PAGE_SIZE)));
 	struct fill f = { .idx = idx, .nr = nr, .hit = hit };
+	uint64_t round;
+	int err;
 
 	if (mem->frames[idx].content == FRAME_ZERO)
 		return zero_run(mem, idx, nr, hit);
 	fill_prepare(mem, &f, buf);
-	f.io.err = swap_read(mem->swap, f.io.slot, buf, nr);
-	return fill_finish(mem, &f);
+	for (;;) {
+		round = atomic_load(&mem->trouble.round);
+		f.io.err = swap_read(mem->swap, f.io.slot, buf, nr);
+		err = fill_finish(mem, &f);
+		if (err <= 0)
+			return err;
+		err = trouble_wait(mem, round);
+		if (err)
+			return give_back(mem, &f, err);
+	}
 }

@@ -35,11 +35,14 @@ void __fill_alike(struct mem *mem, uint64_t idx, uint64_t *first,
  *	 marked FRAME_FILL and charged.  They are the fill's until it is over.
  * @nr:  how many
  * @hit: the frame that was asked for; the others get no second chance
+ *
+ * A read that fails is trouble: the fill keeps its frames, and is started again.
  */
 struct fill {
 	struct swap_io io;
 	uint64_t idx, hit;
 	unsigned int nr;
+	bool stalled; /* counts as trouble */
 };
 
 /**
@@ -55,7 +58,8 @@ void fill_prepare(struct mem *mem, struct fill *f, void *buf);
  *
  * Whoever waits for them is woken.  On failure the frames are what they were,
  * uncharged, and the VM has been told to stop.
- * Return: 0 or a negative errno.
+ * Return: 0; 1 if it is to be started again after trouble_wait() or mem_retry();
+ * or a negative errno.
  */
 int fill_finish(struct mem *mem, struct fill *f);
 
@@ -67,7 +71,8 @@ int fill_finish(struct mem *mem, struct fill *f);
  *	 marked FRAME_FILL and charged by the caller, who holds no stripe
  * @hit: the frame that was asked for
  *
- * As fill_finish(); sleeps while it reads.
+ * As fill_finish(); sleeps while it reads and while there is trouble.
+ * Return: 0 or a negative errno; -ECANCELED if the VM stops meanwhile.
  */
 int fill_run(struct mem *mem, uint64_t idx, unsigned int nr, uint64_t hit);
 

@@ -33,6 +33,7 @@ int frames_init(struct mem *mem)
 	}
 	for (i = 0; i < mem->nr_frames; i++)
 		mem->frames[i].content = FRAME_ZERO;
+	atomic_store(&mem->count.content[FRAME_ZERO], mem->nr_frames);
 	return 0;
 }
 

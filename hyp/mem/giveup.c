@@ -82,6 +82,8 @@ static void release(struct mem *mem, const struct claim *c)
 static void publish(struct mem *mem, const struct claim *c)
 {
 	uint32_t slot[FRAME_BLOCK];
+	unsigned int nr_resident =
+		(unsigned int)__builtin_popcountll(c->resident);
 	unsigned int i, nr_slots = 0;
 	uint64_t wake = 0, left;
 
@@ -109,8 +111,9 @@ static void publish(struct mem *mem, const struct claim *c)
 			  MEM_PAGE_SIZE);
 	for (i = 0; i < nr_slots; i++)
 		swap_free(mem->swap, slot[i], 1);
-	mem_uncount(&mem->count.preserved, nr_slots);
-	limit_uncharge(mem, (unsigned int)__builtin_popcountll(c->resident));
+	mem_recount(mem, FRAME_PRESERVED, FRAME_ZERO, nr_slots);
+	mem_recount(mem, FRAME_RESIDENT, FRAME_ZERO, nr_resident);
+	limit_uncharge(mem, nr_resident);
 }
 
 int mem_give_up(struct mem *mem, uint64_t gfn, uint64_t nr)

@@ -173,6 +173,9 @@ int limit_charge(struct mem *mem, uint64_t nr)
 	atomic_fetch_sub(&l->waiters, 1);
 	pthread_mutex_unlock(&l->lock);
 	limit_note_pressure(mem);
+	/* Perhaps the last one that was waiting for its end. */
+	if (trouble_is_any(mem))
+		limit_kick(mem);
 	return err;
 }
 

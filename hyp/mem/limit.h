@@ -6,7 +6,7 @@
  * Two exceptions.  A lowered limit is exceeded until reclaim has caught up.
  * And where reclaim went over everything and could free nothing because
  * devices have it pinned, a waiter is let through rather than hung: the excess
- * is then at most what is pinned.
+ * is then at most what is pinned.  Not so in trouble (trouble.h), when it waits.
  *
  *	limit
  *	 | a charge waits for a batch of reclaim

@@ -29,8 +29,9 @@ void mem_fatal(struct mem *mem, int err, const char *what)
 		return;
 	if (mem->cfg.fatal)
 		mem->cfg.fatal(mem->cfg.ctx, err, what);
-	/* Charges that wait for room will not get it. */
+	/* Charges that wait for room will not get it, nor who waits for reads. */
 	limit_idle_round(mem);
+	trouble_stop(mem);
 }
 
 int mem_frame_of_gfn(const struct mem *mem, uint64_t gfn, uint64_t nr,
@@ -168,8 +169,7 @@ static int create_swap(struct mem *mem, const char **why)
 	if (err)
 		return err;
 	pageout_open(mem);
-	*why = "out of memory";
-	return pager_init(mem);
+	return pager_init(mem, why);
 }
 
 int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
@@ -192,6 +192,7 @@ int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
 	mem->stop_fd = -1;
 	mem->self_fd = -1;
 	limit_init(&mem->limit);
+	trouble_init(&mem->trouble);
 	*why = "the resident limit must be a multiple of 4 KiB, from 1 MiB to the guest's memory";
 	err = check_limit(mem, cfg->limit_bytes);
 	if (err)
@@ -248,6 +249,7 @@ void mem_stop(struct mem *mem)
 {
 	atomic_store(&mem->stopping, true);
 	limit_stop(mem);
+	trouble_stop(mem);
 	frames_stop(mem);
 	eventfd_write(mem->stop_fd, 1);
 	if (!mem->started)
@@ -280,6 +282,7 @@ void mem_destroy(struct mem *mem)
 	track_fini(mem);
 	reclaim_fini(mem);
 	frames_fini(mem);
+	trouble_fini(&mem->trouble);
 	limit_fini(&mem->limit);
 	free(mem);
 }
@@ -301,7 +304,9 @@ int mem_set_limit(struct mem *mem, uint64_t limit_bytes)
 {
 	int err = check_limit(mem, limit_bytes);
 
-	if (!err)
-		set_limit(mem, limit_bytes);
-	return err;
+	if (err)
+		return err;
+	set_limit(mem, limit_bytes);
+	mem_retry(mem);
+	return 0;
 }

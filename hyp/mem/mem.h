@@ -30,13 +30,19 @@ struct mem; /* opaque */
  * @storm:        discard every volatile frame as soon as it is seen
  * @always_pressure: tell the guest that reclaim is near when it is not, too
  * @fatal:        called once, from any thread, when the guest can no longer
- *		  run without losing data (swap full, I/O error); @err is a
- *		  negative errno, @what one line that says what to do.  Must
- *		  not block; the VM is expected to stop.
+ *		  run without losing data (swap file cut off, no host memory);
+ *		  @err is a negative errno, @what one line that says what to
+ *		  do.  Must not block; the VM is expected to stop.
+ * @trouble:      called from any thread when the guest cannot go on for now and
+ *		  nothing is lost (no space for the swap file or in it, I/O
+ *		  error): @err and @what as above; the VM is expected to pause
+ *		  and to run on when it is called with @err 0, as all is well
+ *		  again.  Locks of mem are held: must not call back, must not
+ *		  block.  NULL: such failures are fatal.
  * @pressure:     called from any thread when it begins (@on) or ends that
  *		  reclaim may discard soon; locks of mem are held: must not
  *		  call back.  May be NULL.
- * @ctx:          first argument of both
+ * @ctx:          first argument of all three
  */
 struct mem_config {
 	uint64_t size_bytes;
@@ -48,6 +54,7 @@ struct mem_config {
 	bool storm;
 	bool always_pressure;
 	void (*fatal)(void *ctx, int err, const char *what);
+	void (*trouble)(void *ctx, int err, const char *what);
 	void (*pressure)(void *ctx, bool on);
 	void *ctx;
 };
@@ -66,9 +73,15 @@ enum mem_fault {
 	MEM_FAULT_FOREIGN, /* not an address of guest RAM */
 };
 
-/** struct mem_stats - counters since mem_create(), in frames unless said */
+/**
+ * struct mem_stats - counters since mem_create(), in frames unless said
+ *
+ * Every frame is one of @resident, @preserved and @zero; while frames change,
+ * the three may be of different moments.  @resident_peak and @limit are of what
+ * is charged: resident frames and those that are being filled.
+ */
 struct mem_stats {
-	uint64_t frames, resident, resident_peak, preserved, limit;
+	uint64_t frames, resident, resident_peak, preserved, zero, limit;
 	uint64_t discarded_unused, discarded_volatile, discarded_potential;
 	uint64_t discard_lost; /* the guest was faster than the CAS */
 	uint64_t given_up;     /* by mem_give_up() */
@@ -182,7 +195,12 @@ int mem_give_up(struct mem *mem, uint64_t gfn, uint64_t nr);
 /** mem_reset() - the guest rebooted or crashed: all frames Stable, hinting off */
 void mem_reset(struct mem *mem);
 
-/** mem_set_limit() - change the resident limit; returns at once. 0 or -EINVAL */
+/**
+ * mem_set_limit() - change the resident limit; returns at once
+ *
+ * Tries again what was in trouble.
+ * Return: 0 or -EINVAL.
+ */
 int mem_set_limit(struct mem *mem, uint64_t limit_bytes);
 
 /**
@@ -201,7 +219,28 @@ int mem_set_limit(struct mem *mem, uint64_t limit_bytes);
 int mem_discard(struct mem *mem, uint64_t nr_frames,
 		void (*done)(void *ctx, uint64_t nr_frames), void *ctx);
 
+/**
+ * mem_retry() - somebody has made room: try again what was in trouble
+ *
+ * Any thread; returns at once, and does nothing if there is no trouble.  Also
+ * happens by itself, once a second.
+ */
+void mem_retry(struct mem *mem);
+
+/**
+ * mem_bear_trouble() - is there somebody who can wait for the end of trouble?
+ * @on: false: trouble is fatal, also what there is now; calls that sleep because
+ *	of it return -ECANCELED.  True after mem_create().
+ */
+void mem_bear_trouble(struct mem *mem, bool on);
+
+/** mem_get_stats() - any thread; takes no lock, and as long for any size */
 void mem_get_stats(struct mem *mem, struct mem_stats *out);
+
+/**
+ * mem_get_dist() - look at every frame, and at the guest's table, where usage
+ * changes without the host: not for what is asked often.  Any thread.
+ */
 void mem_get_dist(struct mem *mem, struct mem_dist *out);
 
 #endif /* HYP_MEM_H */

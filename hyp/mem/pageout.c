@@ -192,16 +192,17 @@ static void write_failed(struct mem *mem, const struct swap_io *io)
 
 	swap_free(mem->swap, io->slot, io->nr);
 	keep(po, (unsigned int)(at / MEM_PAGE_SIZE), io->nr);
-	mem_fatal(
-		mem, io->err,
-		io->err == -ENOSPC ?
-			"no space left for the swap file: free some in the swap directory" :
-			"cannot write the swap file: check the disk and file system of the swap directory");
+	trouble_begin(
+		mem, TROUBLE_OUT, io->err,
+		io->err == -ENOSPC || io->err == -EDQUOT ?
+			"no space left for the swap file: free some in the swap directory; the guest waits" :
+			"cannot write the swap file: check the disk and file system of the swap directory; the guest waits");
 }
 
 static void write_staged(struct mem *mem)
 {
 	struct pageout *po = &mem->pageout;
+	bool failed = false;
 	struct swap_io *io;
 	unsigned int i;
 
@@ -209,12 +210,15 @@ static void write_staged(struct mem *mem)
 	for (i = 0; i < po->nr_ios; i++)
 		swap_start(&po->queue, &po->io[i]);
 	while ((io = swap_next(&po->queue, true))) {
+		failed |= io->err;
 		if (io->err)
 			write_failed(mem, io);
 		else
 			mem_count(&mem->count.swap_out_bytes,
 				  (uint64_t)io->nr * MEM_PAGE_SIZE);
 	}
+	if (po->nr_ios && !failed)
+		trouble_end(mem, TROUBLE_OUT);
 }
 
 /*
@@ -234,7 +238,7 @@ static bool publish_out(struct mem *mem, struct pageout_page *p)
 	if (ok) {
 		f->content = content;
 		f->slot = p->slot;
-		mem_count(&mem->count.preserved, !p->zero);
+		mem_recount(mem, FRAME_RESIDENT, content, 1);
 		mem_count(&mem->count.swapped_out, !p->zero);
 		/* Nobody to wake: @waited was not set. */
 		__frame_publish(mem, p->idx);

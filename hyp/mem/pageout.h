@@ -58,7 +58,7 @@ int __pageout_claim(struct mem *mem, uint64_t idx);
  * @nr:  their number, at most PAGEOUT_BATCH
  *
  * Context: no stripe held; may sleep for I/O.
- * Return: frames freed; 0 also if the swap file is full or broken.
+ * Return: frames freed; 0 also if the swap file is full or broken (trouble.h).
  */
 unsigned int pageout_batch(struct mem *mem, const uint64_t *idx,
 			   unsigned int nr);

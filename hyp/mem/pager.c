@@ -5,12 +5,13 @@
  * It does not wait for what it reads from the swap file: up to PAGER_FILLS
  * fills are in flight, each owns its frames, and other messages are resolved
  * meanwhile; those for frames in flight are answered by the fill (frame.h).
- * While all are in flight the messages stay where they are.
+ * While all are in flight, or one has stalled (trouble.h), messages stay where
+ * they are.
  *
  * It may wait for reclaim to make room, but only when none of its fills is in
- * flight: until then it finishes those, which takes nothing but the disk.  So
- * it sleeps without a busy frame of its own, and nobody who sleeps for one of
- * its frames waits for reclaim.  And reclaim never waits for the pager, as
+ * flight or stalled: until then it finishes those, which takes nothing but the
+ * disk.  So it sleeps without a busy frame of its own, and nobody who sleeps for
+ * one of its frames waits for reclaim.  And reclaim never waits for the pager, as
  * neither madvise() nor UFFDIO_MOVE needs a message to be read (no EVENT_* is
  * registered) and reclaim never touches RAM; the writes that it waits for are
  * of pages that are present.  What happens to each message is the wake rule of
@@ -18,7 +19,9 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "hyp/mem/fill.h"
 #include "hyp/mem/pager.h"
@@ -28,11 +31,12 @@
 #define FILL_BYTES ((size_t)FILL_MAX_PRESERVED * MEM_PAGE_SIZE)
 #define ALL_IDLE   ((uint32_t)((1ull << PAGER_FILLS) - 1))
 
-int pager_init(struct mem *mem)
+int pager_init(struct mem *mem, const char **why)
 {
 	struct pager *p = &mem->pager;
 	void *buf;
 
+	*why = "out of memory";
 	buf = mmap(NULL, PAGER_FILLS * FILL_BYTES, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (buf == MAP_FAILED)
@@ -41,6 +45,13 @@ int pager_init(struct mem *mem)
 	madvise(buf, PAGER_FILLS * FILL_BYTES, MADV_DONTFORK);
 	p->buf = buf;
 	p->idle = ALL_IDLE;
+	*why = "too many open files";
+	p->retry_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->retry_fd < 0) {
+		munmap(buf, PAGER_FILLS * FILL_BYTES);
+		p->buf = NULL;
+		return -EMFILE;
+	}
 	swap_queue_init(&p->queue, mem->swap, PAGER_FILLS, buf,
 			PAGER_FILLS * FILL_BYTES);
 	return 0;
@@ -51,19 +62,22 @@ void pager_fini(struct mem *mem)
 	struct pager *p = &mem->pager;
 
 	swap_queue_fini(&p->queue);
-	if (p->buf)
-		munmap(p->buf, PAGER_FILLS * FILL_BYTES);
+	if (!p->buf)
+		return;
+	close(p->retry_fd);
+	munmap(p->buf, PAGER_FILLS * FILL_BYTES);
 	p->buf = NULL;
 }
 
 static bool is_any_in_flight(const struct pager *p)
 {
-	return p->buf && p->idle != ALL_IDLE;
+	return p->buf && (p->idle | p->stalled) != ALL_IDLE;
 }
 
-static bool is_any_idle(const struct pager *p)
+/* May a message be read?  It may want a fill. */
+static bool may_read(const struct pager *p)
 {
-	return !p->buf || p->idle;
+	return !p->buf || (p->idle && !p->stalled);
 }
 
 /* Publish what has been read.  @wait: sleep for one, if any is in flight. */
@@ -75,8 +89,10 @@ static void reap(struct mem *mem, bool wait)
 
 	while (is_any_in_flight(p) && (io = swap_next(&p->queue, wait))) {
 		f = (struct fill *)io; /* its first member */
-		fill_finish(mem, f);
-		p->idle |= 1u << (f - p->fill);
+		if (fill_finish(mem, f) > 0)
+			p->stalled |= 1u << (f - p->fill);
+		else
+			p->idle |= 1u << (f - p->fill);
 		wait = false;
 	}
 }
@@ -97,10 +113,27 @@ static void start_read(struct mem *mem, uint64_t idx, unsigned int nr,
 	swap_submit(&p->queue);
 }
 
-/* Charge for one frame; see above.  Return: as limit_charge(). */
+static void retry(struct mem *mem)
+{
+	struct pager *p = &mem->pager;
+	eventfd_t n;
+
+	if (!p->buf || eventfd_read(p->retry_fd, &n))
+		return;
+	for (; p->stalled; p->stalled &= p->stalled - 1)
+		swap_start(&p->queue, &p->fill[__builtin_ctz(p->stalled)].io);
+	swap_submit(&p->queue);
+}
+
+/*
+ * Charge for one frame; see above.
+ * Return: as limit_charge(), or 1: not before what has stalled is read.
+ */
 static int wait_for_room(struct mem *mem)
 {
 	while (!limit_try_charge(mem, 1)) {
+		if (mem->pager.stalled)
+			return 1;
 		if (!is_any_in_flight(&mem->pager))
 			return limit_charge(mem, 1);
 		reap(mem, true);
@@ -131,9 +164,11 @@ static void __claim_run(struct mem *mem, uint64_t idx, uint64_t *first,
 		mem->frames[i].busy = FRAME_FILL;
 }
 
-static void resolve(struct mem *mem, uint64_t idx)
+/* Return: false if it has to wait. */
+static bool resolve(struct mem *mem, uint64_t idx)
 {
 	struct frame *f = &mem->frames[idx];
+	int err;
 	bool charged = false;
 	bool zero;
 	uint64_t first, end;
@@ -154,8 +189,9 @@ static void resolve(struct mem *mem, uint64_t idx)
 		}
 		if (!charged && !limit_try_charge(mem, 1)) {
 			frame_unlock(mem, idx);
-			if (wait_for_room(mem))
-				return; /* stopping: it sleeps on */
+			err = wait_for_room(mem);
+			if (err)
+				return err < 0; /* stopping: it sleeps on */
 			charged = true;
 			continue;
 		}
@@ -170,10 +206,11 @@ static void resolve(struct mem *mem, uint64_t idx)
 		else
 			start_read(mem, first, (unsigned int)(end - first),
 				   idx);
-		return;
+		return true;
 	}
 	if (charged)
 		limit_uncharge(mem, 1);
+	return true;
 }
 
 /* A write to a page that was there, and protected. */
@@ -197,22 +234,31 @@ static void resolve_write(struct mem *mem, uint64_t idx)
 	}
 }
 
+/* The message in hand.  Return: false if it has to wait. */
+static bool handle(struct mem *mem)
+{
+	struct pager *p = &mem->pager;
+	uint64_t idx;
+
+	idx = ((uintptr_t)p->addr - (uintptr_t)mem->ram) >> MEM_PAGE_SHIFT;
+	/* Nobody touches the staging area while it has no pages. */
+	if (idx >= mem->nr_frames)
+		return true;
+	if (!p->write)
+		return resolve(mem, idx);
+	resolve_write(mem, idx);
+	return true;
+}
+
 static void drain(struct mem *mem)
 {
-	void *addr;
-	uint64_t idx;
-	bool write;
+	struct pager *p = &mem->pager;
 
-	while (!mem_is_stopping(mem) && is_any_idle(&mem->pager) &&
-	       uffd_read(mem->uffd, &addr, &write) == 1) {
-		idx = ((uintptr_t)addr - (uintptr_t)mem->ram) >> MEM_PAGE_SHIFT;
-		/* Nobody touches the staging area while it has no pages. */
-		if (idx >= mem->nr_frames)
-			continue;
-		if (write)
-			resolve_write(mem, idx);
-		else
-			resolve(mem, idx);
+	while (!mem_is_stopping(mem) && may_read(p)) {
+		if (!p->has_read &&
+		    uffd_read(mem->uffd, &p->addr, &p->write) != 1)
+			break;
+		p->has_read = !handle(mem);
 		reap(mem, false);
 	}
 }
@@ -220,23 +266,24 @@ static void drain(struct mem *mem)
 void *pager_thread(void *arg)
 {
 	struct mem *mem = arg;
+	struct pager *p = &mem->pager;
 	struct pollfd fds[] = {
 		{ .fd = mem->stop_fd, .events = POLLIN },
-		{ .fd = mem->pager.buf ? swap_queue_fd(&mem->pager.queue) : -1,
+		{ .fd = p->buf ? p->retry_fd : -1, .events = POLLIN },
+		{ .fd = p->buf ? swap_queue_fd(&p->queue) : -1,
 		  .events = POLLIN },
 		{ .fd = mem->uffd, .events = POLLIN },
 	};
 
 	while (!mem_is_stopping(mem)) {
-		/* The last one: not while no more can be in flight. */
-		if (poll(fds, is_any_idle(&mem->pager) ? 3 : 2, -1) < 0 &&
-		    errno != EINTR)
+		if (poll(fds, may_read(p) ? 4 : 3, -1) < 0 && errno != EINTR)
 			break;
+		retry(mem);
 		reap(mem, false);
 		drain(mem);
 	}
 	/* The kernel writes to the buffers until then. */
-	while (is_any_in_flight(&mem->pager))
+	while (is_any_in_flight(p))
 		reap(mem, true);
 	return NULL;
 }

@@ -20,12 +20,17 @@ struct mem;
 struct pager {
 	struct swap_queue queue;
 	struct fill fill[PAGER_FILLS];
-	uint32_t idle; /* one bit for each that is not in flight */
+	/* One bit each; who has none is in flight. */
+	uint32_t idle, stalled;
 	uint8_t *buf;  /* FILL_MAX_PRESERVED pages for each; NULL: no swap */
+	int retry_fd;  /* eventfd: start again what is stalled */
+	bool has_read; /* a message that had to wait */
+	bool write;
+	void *addr;
 };
 
-/** pager_init() - after the swap file. Return: 0 or -ENOMEM */
-int pager_init(struct mem *mem);
+/** pager_init() - there is a swap file now. Return: 0 or a negative errno */
+int pager_init(struct mem *mem, const char **why);
 void pager_fini(struct mem *mem);
 
 /** pager_thread() - body of the thread; @arg is a struct mem */

@@ -13,9 +13,11 @@
  *	reclaim			reclaim thread		no one else looks
  *	track.blocks		any thread		atomics; set and cleared
  *						under a stripe of the block
+ *	trouble			any thread		trouble.lock, atomics
  *	count			any thread		relaxed atomics
  *
- * Lock order: pageout.lock -> stripe -> swap->lock.  limit.lock is a leaf.  No
+ * Lock order: pageout.lock -> stripe -> swap->lock.  limit.lock and trouble.lock
+ * are leaves, but for what mem_config.pressure and .trouble take.  No
  * stripe is held across a system call other than a futex: a thread marks the
  * frame busy, drops the stripe, works, takes it again and publishes.
  */
@@ -33,13 +35,14 @@
 #include "hyp/mem/reclaim.h"
 #include "hyp/mem/swap.h"
 #include "hyp/mem/track.h"
+#include "hyp/mem/trouble.h"
 
 #define MEM_PAGE_SHIFT 12
 #define MEM_HOLE_START (3ull << 30)
 #define MEM_HOLE_END   (4ull << 30)
 
 struct mem_counters {
-	_Atomic uint64_t preserved;
+	_Atomic uint64_t content[3]; /* frames, by enum frame_content */
 	_Atomic uint64_t discarded_unused, discarded_volatile;
 	_Atomic uint64_t discarded_potential, discard_lost;
 	_Atomic uint64_t armed, fault_write, given_up;
@@ -72,6 +75,7 @@ struct mem {
 	struct pager pager;
 	struct reclaim reclaim;
 	struct track track;
+	struct trouble trouble;
 	struct mem_counters count;
 
 	/* ESSA_FEAT_* in use; 0: every frame counts as Stable */
@@ -88,9 +92,15 @@ static inline void mem_count(_Atomic uint64_t *counter, uint64_t n)
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-static inline void mem_uncount(_Atomic uint64_t *counter, uint64_t n)
+/* Frames change their content, in the counters. */
+static inline void mem_recount(struct mem *mem, enum frame_content from,
+			       enum frame_content to, uint64_t n)
 {
-	atomic_fetch_sub_explicit(counter, n, memory_order_relaxed);
+	if (!n)
+		return;
+	atomic_fetch_sub_explicit(&mem->count.content[from], n,
+				  memory_order_relaxed);
+	mem_count(&mem->count.content[to], n);
 }
 
 static inline bool mem_is_stopping(struct mem *mem)

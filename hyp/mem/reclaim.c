@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <essa/scan.h>
 
@@ -18,6 +19,8 @@
 #define STORM_PAUSE_MS 1u
 /* After a round that freed nothing while charges wait for room. */
 #define IDLE_PAUSE_MS 1u
+/* In trouble: until the next attempt. */
+#define RETRY_PAUSE_MS 1000u
 
 /* A stripe and a step of the scan cover the same frames. */
 _Static_assert(FRAME_BLOCK == ESSA_SCAN_BLOCK, "one block");
@@ -279,6 +282,26 @@ static unsigned int claim_block(struct mem *mem, uint64_t block, int turn,
 	return nr;
 }
 
+/* In trouble once, whenever something is to be tried again. */
+static bool may_page_out(struct mem *mem)
+{
+	uint64_t round = atomic_load(&mem->trouble.round);
+
+	if (mem_is_stopping(mem) || atomic_load(&mem->failed))
+		return false;
+	/* Pages would only go to the staging area and back. */
+	if (!mem->swap || swap_is_full(mem->swap))
+		return false;
+	return !trouble_is(mem, TROUBLE_OUT) || mem->reclaim.round != round;
+}
+
+static unsigned int attempt(struct mem *mem, const uint64_t *idx,
+			    unsigned int nr)
+{
+	mem->reclaim.round = atomic_load(&mem->trouble.round);
+	return pageout_batch(mem, idx, nr);
+}
+
 static unsigned int page_out(struct mem *mem, uint64_t need)
 {
 	struct reclaim *r = &mem->reclaim;
@@ -291,10 +314,7 @@ static unsigned int page_out(struct mem *mem, uint64_t need)
 	for (n = 0; n < 3 * blocks && freed < need; n++) {
 		unsigned int room = PAGEOUT_BATCH - nr;
 
-		if (mem_is_stopping(mem) || atomic_load(&mem->failed))
-			break;
-		/* Pages would only go to the staging area and back. */
-		if (!mem->swap || swap_is_full(mem->swap))
+		if (!may_page_out(mem))
 			break;
 		if (room > need - freed - nr)
 			room = (unsigned int)(need - freed - nr);
@@ -306,11 +326,11 @@ static unsigned int page_out(struct mem *mem, uint64_t need)
 			if (r->clock || !nr)
 				continue;
 		}
-		freed += pageout_batch(mem, idx, nr);
+		freed += attempt(mem, idx, nr);
 		nr = 0;
 	}
 	if (nr)
-		freed += pageout_batch(mem, idx, nr);
+		freed += attempt(mem, idx, nr);
 	return freed;
 }
 
@@ -417,10 +437,49 @@ static void no_room(struct mem *mem)
 			mem, -ENOSPC,
 			"resident limit reached and no swap: raise --limit or give --swap");
 	else if (swap_is_full(mem->swap))
-		mem_fatal(mem, -ENOSPC,
-			  "swap file is full: raise --swap-size or --limit");
-	else
+		trouble_begin(
+			mem, TROUBLE_ROOM, -ENOSPC,
+			"swap file is full: raise the limit, or start with a larger --swap-size; the guest waits");
+	else if (!trouble_is_any(mem))
 		limit_idle_round(mem);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Try again when it is time.  Return: whether there is trouble. */
+static bool look_at_trouble(struct mem *mem)
+{
+	struct reclaim *r = &mem->reclaim;
+	bool before = r->in_trouble;
+
+	r->in_trouble = trouble_is_any(mem);
+	if (!r->in_trouble)
+		return false;
+	if (!before) {
+		r->retried_ms = now_ms();
+	} else if (now_ms() - r->retried_ms >= RETRY_PAUSE_MS) {
+		r->retried_ms = now_ms();
+		mem_retry(mem);
+	}
+	return true;
+}
+
+/* What nobody wants any more is no trouble. */
+static void end_trouble(struct mem *mem)
+{
+	if (!atomic_load(&mem->limit.waiters))
+		trouble_end(mem, TROUBLE_ROOM);
+	if (atomic_load(&mem->trouble.round) != mem->reclaim.round &&
+	    !limit_excess(mem)) {
+		mem->reclaim.round = atomic_load(&mem->trouble.round);
+		trouble_end(mem, TROUBLE_OUT);
+	}
 }
 
 void *reclaim_thread(void *arg)
@@ -428,25 +487,33 @@ void *reclaim_thread(void *arg)
 	struct mem *mem = arg;
 	bool storm = mem->cfg.storm;
 	unsigned int pause_ms = storm ? STORM_PAUSE_MS : 0;
+	bool trouble;
 	uint64_t need;
 
 	for (;;) {
 		limit_wait_work(mem, pause_ms);
 		if (mem_is_stopping(mem))
 			return NULL;
-		pause_ms = storm ? STORM_PAUSE_MS : 0;
-		if (storm)
+		trouble = look_at_trouble(mem);
+		if (trouble)
+			end_trouble(mem);
+		pause_ms = trouble ? RETRY_PAUSE_MS : 0;
+		if (storm) {
+			pause_ms = STORM_PAUSE_MS;
 			round_of(mem, UINT64_MAX);
+		}
 		discard_asked(mem);
 		need = limit_excess(mem);
 		if (!need || atomic_load(&mem->failed))
 			continue;
 		if (round_of(mem, need)) {
+			trouble_end(mem, TROUBLE_ROOM);
 			if (limit_excess(mem))
 				limit_kick(mem);
 		} else if (atomic_load(&mem->limit.waiters)) {
 			no_room(mem);
-			pause_ms = IDLE_PAUSE_MS;
+			if (!trouble)
+				pause_ms = IDLE_PAUSE_MS;
 		}
 	}
 }

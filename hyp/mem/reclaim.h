@@ -10,6 +10,7 @@
 #define HYP_MEM_RECLAIM_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <essa/scan.h>
@@ -35,6 +36,9 @@ struct reclaim {
 	void (*asked_done)(void *ctx, uint64_t nr_frames);
 	void *asked_ctx;
 	essa_scan_fn *scan;
+	bool in_trouble;     /* since the last look */
+	uint64_t retried_ms; /* when all was tried again */
+	uint64_t round;	     /* trouble.round of the last page-out */
 };
 
 /** reclaim_init() - Return: 0 or -ENOMEM */

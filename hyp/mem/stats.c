@@ -14,10 +14,11 @@ void mem_get_stats(struct mem *mem, struct mem_stats *out)
 
 	*out = (struct mem_stats){
 		.frames = mem->nr_frames,
-		.resident = atomic_load(&mem->limit.charged),
+		.resident = atomic_load(&c->content[FRAME_RESIDENT]),
 		.resident_peak = atomic_load(&mem->limit.peak),
 		.limit = limit == UINT64_MAX ? 0 : limit,
-		.preserved = atomic_load(&c->preserved),
+		.preserved = atomic_load(&c->content[FRAME_PRESERVED]),
+		.zero = atomic_load(&c->content[FRAME_ZERO]),
 		.discarded_unused = atomic_load(&c->discarded_unused),
 		.discarded_volatile = atomic_load(&c->discarded_volatile),
 		.discarded_potential = atomic_load(&c->discarded_potential),

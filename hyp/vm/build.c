@@ -21,6 +21,18 @@ static void on_mem_fatal(void *ctx, int err, const char *what)
 	vm_stop(ctx, EXIT_HYP_FAILED, line);
 }
 
+/* The guest stands until memory says that all is well again. */
+static void on_mem_trouble(void *ctx, int err, const char *what)
+{
+	if (err) {
+		log_line("%s: %s", what, strerror(-err));
+		vm_pause(ctx, VM_PAUSE_SWAP);
+	} else {
+		log_line("memory has what it waited for: the guest goes on");
+		vm_resume(ctx, VM_PAUSE_SWAP);
+	}
+}
+
 /* The guest may read it at any time, and writes over it at worst. */
 static void on_pressure(void *ctx, bool on)
 {
@@ -67,6 +79,7 @@ static int create_mem(struct vm *vm, struct why *why)
 		.storm = cfg->storm,
 		.always_pressure = cfg->pressure,
 		.fatal = on_mem_fatal,
+		.trouble = on_mem_trouble,
 		.pressure = on_pressure,
 		.ctx = vm,
 	};
@@ -77,6 +90,8 @@ static int create_mem(struct vm *vm, struct why *why)
 	if (err)
 		return why_set(why, err, "%s",
 			       text ? text : "cannot set up guest memory");
+	/* Nobody can mend it before the event loop runs. */
+	mem_bear_trouble(vm->mem, false);
 	err = mem_start(vm->mem);
 	if (err)
 		return why_set(why, err, "cannot start the memory threads");

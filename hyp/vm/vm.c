@@ -46,6 +46,7 @@ static int start_threads(struct vm *vm, struct why *why)
 	for (i = 0; !err && i < vm->cfg->cpus; i++)
 		err = vcpu_start(vm->vcpus[i]);
 	vm_pause_vcpus(vm, true);
+	mem_bear_trouble(vm->mem, true);
 	if (err)
 		why_set(why, err, "cannot start the threads");
 	else if (vm->cfg->sandbox)
@@ -76,6 +77,8 @@ static void stop_threads(struct vm *vm)
 	const char *device;
 	unsigned int i;
 
+	/* Who sleeps until there is space would not end. */
+	mem_bear_trouble(vm->mem, false);
 	for (i = 0; i < vm->cfg->cpus; i++)
 		vcpu_kick(vm->vcpus[i]);
 	for (i = 0; i < vm->cfg->cpus; i++)

@@ -17,6 +17,9 @@ struct vm {
 	_Atomic int fatal_calls;
 	_Atomic int fatal_err;
 	const char *_Atomic fatal_what;
+	_Atomic int trouble_calls, over_calls;
+	_Atomic int trouble_err; /* 0: none just now */
+	const char *_Atomic trouble_what;
 };
 
 static inline void on_fatal(void *ctx, int err, const char *what)
@@ -26,6 +29,16 @@ static inline void on_fatal(void *ctx, int err, const char *what)
 	atomic_store(&vm->fatal_err, err);
 	atomic_store(&vm->fatal_what, what);
 	atomic_fetch_add(&vm->fatal_calls, 1);
+}
+
+static inline void on_trouble(void *ctx, int err, const char *what)
+{
+	struct vm *vm = ctx;
+
+	if (err)
+		atomic_store(&vm->trouble_what, what);
+	atomic_fetch_add(err ? &vm->trouble_calls : &vm->over_calls, 1);
+	atomic_store(&vm->trouble_err, err);
 }
 
 /* What a test does not say: 8 MiB, and a swap file that holds all of it. */
@@ -123,6 +136,18 @@ static inline struct mem_stats stats(struct vm *vm)
 
 	mem_get_stats(vm->mem, &s);
 	return s;
+}
+
+/* A fill gives its slots back when the guest runs on already. */
+static inline uint32_t slots_used(struct vm *vm)
+{
+	struct swap *swap = vm->mem->swap;
+	uint32_t used;
+
+	pthread_mutex_lock(&swap->lock);
+	used = swap->nr_used;
+	pthread_mutex_unlock(&swap->lock);
+	return used;
 }
 
 static inline void sleep_ms(long ms)
