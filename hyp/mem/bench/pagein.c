@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Page-in from a swap file that is in the page cache.  The bare side: pread()
- * of a whole run and one UFFDIO_COPY.
+ * Page-in.  By devices, in processor time; the bare side: pread() of a whole
+ * run and one UFFDIO_COPY.  By the pager, in elapsed time, for threads that all
+ * want single pages; the other side: a pager that preads them one by one.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -107,6 +110,57 @@ static double bare(const struct runs *r)
 	return (double)(end - start) / r->nr / r->len;
 }
 
+#define READERS	 8u
+#define IN_TURNS 1024u /* pages of the pager's turn */
+
+static unsigned int pager_line[2];
+
+struct reader {
+	pthread_t thread;
+	unsigned int first;
+};
+
+static void *read_pages(void *arg)
+{
+	const struct reader *r = arg;
+	unsigned int i;
+
+	for (i = r->first; i < IN_TURNS; i += READERS)
+		if (*(volatile uint64_t *)word(runs[0].first[i]) !=
+		    runs[0].first[i] + 1)
+			abort();
+	return NULL;
+}
+
+/* Elapsed time of a page, when all of them want one. */
+static double pager(bool ring)
+{
+	struct reader r[READERS];
+	uint64_t start, end;
+	pthread_t thread;
+	unsigned int i;
+
+	mem->pager.queue.has_ring = ring;
+	bench_must(pthread_create(&thread, NULL, pager_thread, mem),
+		   "cannot start a pager");
+	start = now_ns();
+	for (i = 0; i < READERS; i++) {
+		r[i].first = i;
+		bench_must(pthread_create(&r[i].thread, NULL, read_pages,
+					  &r[i]),
+			   "cannot start a reader");
+	}
+	for (i = 0; i < READERS; i++)
+		pthread_join(r[i].thread, NULL);
+	end = now_ns();
+	atomic_store(&mem->stopping, true);
+	eventfd_write(mem->stop_fd, 1);
+	pthread_join(thread, NULL);
+	atomic_store(&mem->stopping, false);
+	eventfd_read(mem->stop_fd, &(eventfd_t){ 0 });
+	return (double)(end - start) / IN_TURNS;
+}
+
 void pagein_add(struct bench *b)
 {
 	unsigned int n;
@@ -119,6 +173,13 @@ void pagein_add(struct bench *b)
 		line[n][1] = bench_add(b, "page-in", "hyp/mem", run_names[n],
 				       "ns/page", line[n][0]);
 	}
+	if (!mem->pager.queue.has_ring)
+		return;
+	pager_line[0] = bench_add(b, "page-in", "pager, pread each",
+				  "8 threads, elapsed", "ns/page", b->nr);
+	pager_line[1] = bench_add(b, "page-in", "pager, io_uring",
+				  "8 threads, elapsed", "ns/page",
+				  pager_line[0]);
 }
 
 void pagein_round(struct bench *b, unsigned int round)
@@ -133,4 +194,12 @@ void pagein_round(struct bench *b, unsigned int round)
 		b->line[line[n][0]].v[round] = bare(r);
 		b->line[line[n][1]].v[round] = hyp(r);
 	}
+	for (n = 0; n < 2 && pager_line[1]; n++) {
+		unsigned int side = (n + round) % 2;
+
+		bench_resident(mem, &runs[0]);
+		page_out(&runs[0]);
+		b->line[pager_line[side]].v[round] = pager(side);
+	}
+	mem->pager.queue.has_ring = pager_line[1];
 }
