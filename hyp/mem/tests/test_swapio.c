@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -135,7 +136,7 @@ static bool is_busy(struct vm *vm, uint64_t gfn)
 	return busy;
 }
 
-/* As a disk that does not answer until the test does, by halves. */
+/* As a disk that does not answer until the test does. */
 static void pager_goes_on_while_reads_are_in_flight(void **s)
 {
 	static const uint64_t gfns[] = { 10, 300, 301, 900 };
@@ -180,11 +181,9 @@ static void pager_goes_on_while_reads_are_in_flight(void **s)
 	assert_int_equal(stats(&vm).preserved, 4);
 	memset(page, 0, sizeof(page));
 	page[0] = 4711;
-	for (i = 0; i < 4; i++) {
-		assert_int_equal(write(fds[1], page, 1000), 1000);
-		assert_int_equal(write(fds[1], (char *)page + 1000, 3096),
-				 3096);
-	}
+	for (i = 0; i < 4; i++)
+		assert_int_equal(write(fds[1], page, sizeof(page)),
+				 sizeof(page));
 	for (i = 0; i < 4; i++) {
 		pthread_join(r[i].thread, NULL);
 		assert_int_equal(atomic_load(&r[i].val), 4711);
@@ -192,6 +191,48 @@ static void pager_goes_on_while_reads_are_in_flight(void **s)
 	}
 	assert_int_equal(stats(&vm).preserved, 0);
 	WAIT_UNTIL(!slots_used(&vm));
+	restore(&vm, file);
+	close(fds[0]);
+	close(fds[1]);
+	vm_end(&vm);
+}
+
+static bool is_empty(int fd)
+{
+	int nr = -1;
+
+	return !ioctl(fd, FIONREAD, &nr) && !nr;
+}
+
+static void transfer_in_parts_is_put_together(void **s)
+{
+	uint64_t page[MEM_PAGE_SIZE / 8];
+	struct reader r;
+	int fds[2], file;
+	struct vm vm;
+	unsigned int i;
+
+	(void)s;
+	vm_start(&vm, CFG(.hinting = true));
+	if (!vm.mem->pager.queue.has_ring) {
+		vm_end(&vm);
+		skip();
+	}
+	put(&vm, 1, 1);
+	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT, 1), 0);
+	for (i = 0; i < MEM_PAGE_SIZE / 8; i++)
+		page[i] = i + 4711;
+	assert_int_equal(pipe(fds), 0);
+	file = replace(&vm, fds[0]);
+	r = (struct reader){ .vm = &vm, .gfn = 1 };
+	pthread_create(&r.thread, NULL, read_word, &r);
+	WAIT_UNTIL(is_busy(&vm, 1));
+	assert_int_equal(write(fds[1], page, 1000), 1000);
+	WAIT_UNTIL(is_empty(fds[0]));
+	assert_int_equal(write(fds[1], (char *)page + 1000, 3096), 3096);
+	pthread_join(r.thread, NULL);
+	settle(&vm, 1);
+	assert_memory_equal(vm.ram + MEM_PAGE_SIZE, page, sizeof(page));
 	restore(&vm, file);
 	close(fds[0]);
 	close(fds[1]);
@@ -363,6 +404,7 @@ int main(void)
 		cmocka_unit_test(file_never_has_a_name),
 		cmocka_unit_test(slot_is_the_frame_s_own_where_it_is_free),
 		cmocka_unit_test(pager_goes_on_while_reads_are_in_flight),
+		cmocka_unit_test(transfer_in_parts_is_put_together),
 		cmocka_unit_test(more_faults_than_reads_in_flight_all_end),
 		cmocka_unit_test(stop_waits_for_reads_in_flight),
 		cmocka_unit_test(works_where_io_uring_is_refused),
