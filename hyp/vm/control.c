@@ -28,6 +28,7 @@
 
 struct control {
 	struct ctl_socket socket;
+	struct why without; /* why there is none, if it was not asked for */
 	struct ctl *server;
 	struct loop_handler discarded; /* eventfd */
 	uint64_t discarded_frames;     /* atomic */
@@ -402,7 +403,7 @@ static int open_default(struct vm *vm, struct why *why)
 
 int vm_open_control(struct vm *vm, struct why *why)
 {
-	struct why cause = { "" };
+	struct why *cause;
 	int err;
 
 	if (!vm->cfg->serve)
@@ -414,12 +415,10 @@ int vm_open_control(struct vm *vm, struct why *why)
 	if (vm->cfg->control)
 		return ctl_listen(&vm->control->socket, vm->cfg->control, false,
 				  why);
-	err = open_default(vm, &cause);
-	if (!err)
-		return 0;
+	cause = &vm->control->without;
+	err = open_default(vm, cause);
 	if (err == -EADDRINUSE)
-		return why_set(why, 0, "%s; give another --name", cause.text);
-	log_line("no control socket: %s", cause.text);
+		return why_set(why, 0, "%s; give another --name", cause->text);
 	return 0;
 }
 
@@ -429,6 +428,9 @@ int vm_serve_control(struct vm *vm, struct why *why)
 	struct control *c = vm->control;
 	int err;
 
+	/* Not before: a VM that cannot be built has one line, the reason. */
+	if (c && !c->socket.open)
+		log_line("no control socket: %s", c->without.text);
 	if (!c || !c->socket.open)
 		return 0;
 	err = ctl_create(&c->server, vm->loop, c->socket.fd, &ops);
