@@ -60,18 +60,18 @@ static int teardown(void **state)
 static int parse(const struct files *f, const char *line, struct config *cfg,
 		 enum config_action *action, struct why *why)
 {
-	static char words[MAX_ARGS][60];
+	static char words[MAX_ARGS][100];
 	char *argv[MAX_ARGS + 1] = { NULL };
 	int argc = 0, at = 0, len;
 
 	memset(why, 0, sizeof(*why));
-	while (sscanf(line + at, " %59s%n", words[argc], &len) == 1) {
+	while (sscanf(line + at, " %99s%n", words[argc], &len) == 1) {
 		char *mark = strchr(words[argc], '@');
-		char rest[20];
+		char rest[50];
 
 		if (mark) {
-			snprintf(rest, sizeof(rest), "%.19s", mark + 2);
-			snprintf(mark, 50, "%.39s%.10s",
+			snprintf(rest, sizeof(rest), "%.49s", mark + 2);
+			snprintf(mark, 90, "%.39s%.49s",
 				 mark[1] == 'S' ? f->small :
 				 mark[1] == 'B' ? f->big :
 						  f->dir,
@@ -124,7 +124,7 @@ static void a_full_command_line_is_understood(void **state)
 
 	assert_int_equal(
 		parse(*state,
-		      "hyp run --kernel @S --initrd @S --mem 1G --cpus 4 --limit 96M --disk @B,ro",
+		      "hyp run --kernel @S --initrd @S --mem 1G --cpus 4 --limit 96M --disk @B,ro,serial=abc",
 		      &cfg, &action, &why),
 		0);
 	assert_int_equal(action, CONFIG_RUN);
@@ -133,6 +133,7 @@ static void a_full_command_line_is_understood(void **state)
 	assert_int_equal(cfg.cpus, 4);
 	assert_int_equal(cfg.nr_disks, 1);
 	assert_true(cfg.disks[0].read_only);
+	assert_string_equal(cfg.disks[0].serial, "abc");
 	assert_string_equal(cfg.disks[0].path, ((struct files *)*state)->big);
 	assert_true(cfg.hints);
 	assert_true(cfg.sandbox);
@@ -175,6 +176,10 @@ static void bad_lines_are_refused_with_a_reason(void **state)
 		{ "hyp run --kernel @S --disk /nonexistent/d",
 		  "cannot open disk" },
 		{ "hyp run --kernel @S --disk @S,rw", "unknown option \"rw\"" },
+		{ "hyp run --kernel @S --disk @S,serial=123456789012345678901",
+		  "longer than 20" },
+		{ "hyp run --kernel @S --mem 64M --balloon 64M",
+		  "must be smaller than --mem" },
 		{ "hyp run --kernel @S --mem lots", "is not a size" },
 		{ "hyp run --kernel @S --mem 4097", "multiple of 4K" },
 		{ "hyp run --kernel @S --mem 8M", "--mem must be" },
