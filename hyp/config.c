@@ -30,6 +30,7 @@ enum opt {
 	OPT_SWAP_SIZE,
 	OPT_CMDLINE,
 	OPT_BALLOON,
+	OPT_VIRTIO_CONSOLE,
 	OPT_NO_HINTS,
 	OPT_STORM,
 	OPT_PRESSURE,
@@ -56,6 +57,7 @@ static const struct option options[] = {
 	{ "swap", required_argument, NULL, OPT_SWAP },
 	{ "swap-size", required_argument, NULL, OPT_SWAP_SIZE },
 	{ "cmdline", required_argument, NULL, OPT_CMDLINE },
+	{ "virtio-console", no_argument, NULL, OPT_VIRTIO_CONSOLE },
 	{ "balloon", required_argument, NULL, OPT_BALLOON },
 	{ "no-hints", no_argument, NULL, OPT_NO_HINTS },
 	{ "storm", no_argument, NULL, OPT_STORM },
@@ -101,6 +103,8 @@ const char *config_help(void)
 "  --swap DIR        directory for the guest's swap file, which has no name\n"
 "                    there (default $TMPDIR or /tmp); \"none\": no swap\n"
 "  --swap-size SIZE  most bytes in the swap file (default: as --mem)\n"
+"  --virtio-console  standard input is for hvc0 in the guest, a virtio console;\n"
+"                    what it prints joins the serial console's on standard output\n"
 "  --balloon SIZE    add a virtio balloon; SIZE (0: nothing yet) is what the guest\n"
 "                    is to give up at first\n"
 "  --no-hints        do not offer page hinting to the guest\n"
@@ -264,6 +268,9 @@ static int parse_opt(struct config *cfg, int opt, struct why *why)
 		return parse_size_opt("swap-size", &cfg->swap_bytes, why);
 	case OPT_CMDLINE:
 		cfg->cmdline = optarg;
+		return 0;
+	case OPT_VIRTIO_CONSOLE:
+		cfg->virtio_console = true;
 		return 0;
 	case OPT_BALLOON:
 		cfg->balloon = true;

@@ -51,6 +51,7 @@ struct config {
 	uint64_t limit_bytes; /* 0: none */
 	const char *swap_dir; /* NULL: no swap */
 	uint64_t swap_bytes;
+	bool virtio_console;
 	bool balloon;
 	uint64_t balloon_bytes; /* first target */
 	bool hints;

@@ -152,7 +152,8 @@ static void prepare_tty(struct console *c)
 	c->tty_changed = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 }
 
-int console_create(struct console **out, struct loop *loop, struct kvm *kvm)
+int console_create(struct console **out, struct loop *loop, struct kvm *kvm,
+		   bool input)
 {
 	struct console *c = calloc(1, sizeof(*c));
 	int err;
@@ -175,7 +176,8 @@ int console_create(struct console **out, struct loop *loop, struct kvm *kvm)
 	if (err)
 		goto err_destroy;
 	/* Standard input may be closed, or a file, which is never "ready". */
-	c->input_added = !loop_add(loop, &c->input, EPOLLIN | EPOLLONESHOT);
+	c->input_added = input &&
+			 !loop_add(loop, &c->input, EPOLLIN | EPOLLONESHOT);
 	prepare_tty(c);
 	*out = c;
 	return 0;

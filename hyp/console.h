@@ -3,6 +3,8 @@
 #ifndef HYP_CONSOLE_H
 #define HYP_CONSOLE_H
 
+#include <stdbool.h>
+
 #include "hyp/dev/uart.h"
 #include "hyp/kvm/kvm.h"
 #include "hyp/loop.h"
@@ -11,15 +13,17 @@ struct console; /* opaque */
 
 /**
  * console_create() - create the UART and connect it
- * @out:  set on success; caller owns, console_destroy()
- * @loop: where input and output are handled
- * @kvm:  for its interrupt
+ * @out:   set on success; caller owns, console_destroy()
+ * @loop:  where input and output are handled
+ * @kvm:   for its interrupt
+ * @input: false: standard input is for somebody else
  *
  * A terminal on standard input passes characters on at once, without echo,
  * until console_destroy().  Ctrl-C still is a signal.
  * Return: 0 or a negative errno.
  */
-int console_create(struct console **out, struct loop *loop, struct kvm *kvm);
+int console_create(struct console **out, struct loop *loop, struct kvm *kvm,
+		   bool input);
 
 /** console_destroy() - restore the terminal; accepts NULL.  No vCPU runs. */
 void console_destroy(struct console *console);

@@ -173,6 +173,8 @@ static int build_cmdline(const struct vm *vm, char *buf, size_t size)
 	len = snprintf(
 		buf, size,
 		"console=ttyS0 reboot=k,panic_warm panic=-1 i8042.noaux i8042.nokbd");
+	if (vm->cfg->virtio_console && (size_t)len < size)
+		len += snprintf(buf + len, size - (size_t)len, " console=hvc0");
 	if ((size_t)len < size)
 		len += vm_device_words(vm, buf + len, size - (size_t)len);
 	if (vm->cfg->record_path && (size_t)len < size)

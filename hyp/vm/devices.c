@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/virtio_mmio.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "hyp/kvm/layout.h"
 #include "hyp/vm/priv.h"
@@ -10,8 +11,9 @@
 /* Slots of virtio devices; disks come first: their order gives them names. */
 #define SLOT_BALLOON CONFIG_MAX_DISKS
 #define SLOT_ENTROPY (CONFIG_MAX_DISKS + 1)
+#define SLOT_CONSOLE (CONFIG_MAX_DISKS + 2)
 
-_Static_assert(SLOT_ENTROPY < LAYOUT_VIRTIO_MAX, "every device has a slot");
+_Static_assert(SLOT_CONSOLE < LAYOUT_VIRTIO_MAX, "every device has a slot");
 
 /* Where Linux tells the firmware how to start again, and what it writes. */
 #define RESET_FLAG_GPA	0x472
@@ -134,6 +136,18 @@ static int create_entropy(struct vm *vm)
 			    entropy_kick_fd(vm->entropy));
 }
 
+static int create_vcon(struct vm *vm)
+{
+	struct virtio_irq irq = slot_irq(vm, SLOT_CONSOLE);
+	int err;
+
+	err = vcon_create(&vm->vcon, vm->mem, STDIN_FILENO, STDOUT_FILENO,
+			  &irq);
+	return err ? err :
+		     attach(vm, SLOT_CONSOLE, vcon_transport(vm->vcon),
+			    vcon_kick_fd(vm->vcon));
+}
+
 int vm_create_devices(struct vm *vm, struct why *why)
 {
 	unsigned int i;
@@ -142,7 +156,8 @@ int vm_create_devices(struct vm *vm, struct why *why)
 	acpi_pm_init(&vm->pm, &pm_ops, vm);
 	err = acpi_pm_attach(&vm->pm, &vm->pio);
 	if (!err)
-		err = console_create(&vm->console, vm->loop, vm->kvm);
+		err = console_create(&vm->console, vm->loop, vm->kvm,
+				     !vm->cfg->virtio_console);
 	if (!err)
 		err = bus_add(&vm->pio, LAYOUT_UART_PORT, UART_PORTS,
 			      &uart_bus_ops, console_uart(vm->console));
@@ -157,6 +172,8 @@ int vm_create_devices(struct vm *vm, struct why *why)
 		err = create_balloon(vm);
 	if (!err)
 		err = create_entropy(vm);
+	if (!err && vm->cfg->virtio_console)
+		err = create_vcon(vm);
 	bus_seal(&vm->pio);
 	bus_seal(&vm->mmio);
 	return err ? why_set(why, err, "cannot create the devices") : 0;
@@ -188,6 +205,8 @@ int vm_start_devices(struct vm *vm)
 		err = balloon_start(vm->balloon);
 	if (!err)
 		err = entropy_start(vm->entropy);
+	if (!err && vm->vcon)
+		err = vcon_start(vm->vcon);
 	return err;
 }
 
@@ -202,6 +221,8 @@ const char *vm_stop_devices(struct vm *vm, unsigned int timeout_ms)
 		return "balloon";
 	if (entropy_stop(vm->entropy, timeout_ms))
 		return "entropy device";
+	if (vm->vcon && vcon_stop(vm->vcon, timeout_ms))
+		return "virtio console";
 	return NULL;
 }
 
@@ -216,4 +237,5 @@ void vm_destroy_devices(struct vm *vm)
 		blk_destroy(vm->disks[i]);
 	balloon_destroy(vm->balloon);
 	entropy_destroy(vm->entropy);
+	vcon_destroy(vm->vcon);
 }

@@ -13,6 +13,7 @@
 #include "hyp/dev/virtio/balloon.h"
 #include "hyp/dev/virtio/blk.h"
 #include "hyp/dev/virtio/entropy.h"
+#include "hyp/dev/virtio/vcon.h"
 #include "hyp/kvm/kvm.h"
 #include "hyp/kvm/vcpu.h"
 #include "hyp/loop.h"
@@ -37,6 +38,7 @@ struct vm {
 	struct blk *disks[CONFIG_MAX_DISKS];
 	struct balloon *balloon; /* NULL: none */
 	struct entropy *entropy;
+	struct vcon *vcon;     /* NULL: none */
 	uint32_t virtio_slots; /* bit i: slot i of the layout has a device */
 	struct vcpu *vcpus[CONFIG_MAX_CPUS];
 	struct vcpu_env env;
