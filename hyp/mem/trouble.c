@@ -31,6 +31,7 @@ bool trouble_begin(struct mem *mem, enum trouble_kind kind, int err,
 		   const char *what)
 {
 	struct trouble *t = &mem->trouble;
+	bool first;
 
 	pthread_mutex_lock(&t->lock);
 	if (!mem->cfg.trouble || t->is_fatal) {
@@ -41,11 +42,13 @@ bool trouble_begin(struct mem *mem, enum trouble_kind kind, int err,
 	if (kind == TROUBLE_IN || !t->nr[kind])
 		t->nr[kind]++;
 	/* Under the lock: what the VM is told last is what holds. */
-	if (!atomic_fetch_or(&t->kinds, 1u << kind))
+	first = !atomic_fetch_or(&t->kinds, 1u << kind);
+	if (first)
 		mem->cfg.trouble(mem->cfg.ctx, err, what);
 	pthread_mutex_unlock(&t->lock);
-	/* It is reclaim that tries again. */
-	limit_kick(mem);
+	/* It is reclaim that tries again, and that comes here each time. */
+	if (first)
+		limit_kick(mem);
 	return true;
 }
 
