@@ -50,7 +50,7 @@ within() {
 }
 
 # More than limit and swap file can hold: the guest waits for a higher limit.
-"$HYP" run --kernel "$hog" --mem 32M --limit 16M --swap-size 4M --timeout 100 \
+"$HYP" run --kernel "$hog" --mem 64M --limit 24M --swap-size 4M --timeout 100 \
 	</dev/null >"$work/out" 2>"$work/err" &
 pid=$!
 expect 'full swap file: a line says what to do' \
