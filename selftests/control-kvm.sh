@@ -122,8 +122,11 @@ expect 'the guest goes on' kill -0 "$hyp"
 expect 'no limit' ask 0 limit --json web none
 expect 'is null' grep -q '"limit_bytes":null' "$work/said"
 
-expect 'a paused guest is stopped' ask 0 pause web
-expect 'by stop' ask 0 stop web
+expect 'a guest without a power button cannot be asked to stop' ask 1 stop web
+expect 'which is said' grep -q 'power button' "$work/err"
+expect 'nor can a paused one' ask 0 pause web
+expect 'while it is' ask 1 stop web
+expect 'it is stopped by force' ask 0 stop --force web
 expect 'its socket has gone' [ ! -e "$socket" ]
 wait "$hyp"
 expect 'hyp ended well' [ $? = 0 ] || diag_file "$work/console.err"

@@ -113,7 +113,8 @@ int acpi_pm_press_button(struct acpi_pm *pm)
 
 	pthread_mutex_lock(&pm->lock);
 	listens = pm->enable & POWER_BUTTON;
-	pm->status |= POWER_BUTTON;
+	if (listens)
+		pm->status |= POWER_BUTTON;
 	__set_irq(pm);
 	pthread_mutex_unlock(&pm->lock);
 	return listens ? 0 : -EAGAIN;

@@ -36,7 +36,8 @@ int acpi_pm_attach(struct acpi_pm *pm, struct bus *bus);
  * acpi_pm_press_button() - ask the guest to shut down
  * Whether it does is its own decision.  Any thread; does not wait.
  *
- * Return: 0, or -EAGAIN if no driver of the guest listens.
+ * Return: 0, or -EAGAIN if no driver of the guest listens; nor is one that comes
+ * later told of it then.
  */
 int acpi_pm_press_button(struct acpi_pm *pm);
 

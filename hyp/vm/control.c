@@ -264,6 +264,8 @@ static void do_resume(struct vm *vm, struct ctl_client *client,
 
 	(void)req;
 	vm_resume(vm, VM_PAUSE_USER);
+	/* Who asks may just have made room; else it is the next second. */
+	mem_retry(vm->mem);
 	vm_pause_state(vm, &pause);
 	/* Of others, that no event will answer any more. */
 	ctl_error_set(&error, "", "the VM has been resumed meanwhile");
@@ -273,6 +275,27 @@ static void do_resume(struct vm *vm, struct ctl_client *client,
 	out = cJSON_CreateObject();
 	add_state(vm, out);
 	ctl_answer(client, out);
+}
+
+/* Return: 0, or a negative errno if the guest cannot hear that. */
+static int ask_to_shut_down(struct vm *vm, struct ctl_error *error)
+{
+	struct pause_state pause;
+
+	vm_pause_state(vm, &pause);
+	if (pause.reasons) {
+		ctl_error_set(
+			error, "force",
+			"the guest is paused and cannot be asked: resume it, or --force ends it");
+		return -EBUSY;
+	}
+	if (acpi_pm_press_button(&vm->pm)) {
+		ctl_error_set(
+			error, "force",
+			"the guest does not listen to its power button; --force ends it");
+		return -EAGAIN;
+	}
+	return 0;
 }
 
 static void do_stop(struct vm *vm, struct ctl_client *client,
@@ -287,9 +310,14 @@ static void do_stop(struct vm *vm, struct ctl_client *client,
 		ctl_refuse(client, &error);
 		return;
 	}
-	/* No device yet by which a guest could be asked: the same, forced. */
+	if (!cJSON_IsTrue(force) && ask_to_shut_down(vm, &error)) {
+		ctl_refuse(client, &error);
+		return;
+	}
+	/* Its connection ends with the VM. */
 	ctl_answer(client, cJSON_CreateObject());
-	vm_stop(vm, 0, NULL);
+	if (cJSON_IsTrue(force))
+		vm_stop(vm, 0, NULL);
 }
 
 static void on_discarded(void *ctx, uint64_t nr_frames)
