@@ -38,7 +38,7 @@ shift
 tools=$(dirname "$0")
 config=$tools/../kernel-patches
 mkdir -p "$dir/good"
-src=$dir/src bad=0
+src=$dir/src bad=0 apart=
 
 # warnings of those of the given files that are built, without line numbers: these move
 warnings() {
@@ -47,8 +47,10 @@ warnings() {
 		case $c in *.c) ;; *) continue ;; esac
 		# a file of the series that cannot be configured yet
 		case $own in *" $c "*) [ -e "$dir/on/${c%.c}.o" ] || continue ;; esac
+		out=$dir/wide
+		[ -z "$apart" ] || [ ! -e "$dir/on/${c%.c}.o" ] || out=$dir/on
 		touch "$src/$c"
-		make -s -C "$src" O="$(readlink -f "$dir/wide")" W=1 C=1 "${c%.c}.o" 2>&1 |
+		make -s -C "$src" O="$(readlink -f "$out")" W=1 C=1 "${c%.c}.o" 2>&1 |
 			sed -nE 's/^([^ ]+):[0-9]+:[0-9]+: ((fatal )?error|warning): /\1: /p' || :
 	done | LC_ALL=C sort -u
 }
@@ -113,8 +115,9 @@ for patch; do
 			! grep -q '^CONFIG_PAGE_STATES_SIM=y' "$dir/on/.config" ||
 				args='page_states=sim'
 			configure "$dir/wide" "$config/guest.config" "$config/wide.config"
-			# before they go together
-			is_volatile "$dir/wide" || configure "$dir/wide" "$config/guest.config"
+			# before they go together: the feature there, other options here
+			apart=
+			is_volatile "$dir/wide" || apart=apart
 		else
 			"$tools/kernel-config" "$src" "$dir/off" "$config/guest.config"
 		fi
