@@ -101,6 +101,13 @@ diag "$before volatile pages, $gone discarded, $after left"
 expect 'not of unused ones alone' [ "$after" -lt "$before" ]
 expect 'the guest did nothing meanwhile' [ "$(stat_of kvm_exits)" = "$exits" ]
 expect 'pauses are counted once' [ "$(number pauses)" = 1 ]
+expect 'metrics' ask 0 metrics
+expect 'say it is there' grep -qx 'hyp_up{vm="web"} 1' "$work/said"
+expect 'and paused' grep -qx 'hyp_paused{vm="web"} 1' "$work/said"
+resident=$(stat_of mem_resident)
+expect 'metrics again' ask 0 metrics
+expect 'have what is resident, in bytes' \
+	grep -qx "hyp_resident_bytes{vm=\"web\"} $((resident * 4096))" "$work/said"
 expect 'resume' ask 0 resume web
 expect 'and it runs' grep -qx running "$work/said"
 while [ "$(stat_of kvm_exits)" = "$exits" ]; do kill -0 "$hyp" || break; done

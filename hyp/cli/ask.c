@@ -72,7 +72,9 @@ enum ask_code ask_open(struct ask *ask, const char *path, const char *command,
 		return ASK_NO_VM;
 	}
 	strcpy(addr.sun_path, path);
-	ask->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ask->fd = socket(
+		AF_UNIX,
+		SOCK_STREAM | SOCK_CLOEXEC | (until_ms ? 0 : SOCK_NONBLOCK), 0);
 	/* Bounds connect(), too. */
 	if (ask->fd < 0 ||
 	    setsockopt(ask->fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) ||
@@ -100,13 +102,17 @@ static ssize_t read_some(struct ask *ask, char *buf, size_t size,
 		n = read(ask->fd, buf, size);
 		if (n >= 0)
 			return n;
-		if (errno != EINTR)
+		if (errno != EINTR && errno != EAGAIN)
 			return 0;
 	}
 }
 
-/* Return: the line, in ask->buf, or NULL. */
-static char *read_line(struct ask *ask, uint64_t until_ms, struct why *why)
+/*
+ * Return: ASK_OK: the line is ask->buf; ASK_NOT_YET: may be called again;
+ * ASK_REFUSED.
+ */
+static enum ask_code read_line(struct ask *ask, uint64_t until_ms,
+			       struct why *why)
 {
 	char *end;
 	ssize_t n;
@@ -117,20 +123,20 @@ static char *read_line(struct ask *ask, uint64_t until_ms, struct why *why)
 		n = read_some(ask, ask->buf + ask->len, MAX_ANSWER - ask->len,
 			      until_ms);
 		if (n < 0)
-			why_set(why, 0, "the VM does not answer in time");
-		if (n == 0)
+			return ASK_NOT_YET;
+		if (n == 0) {
 			why_set(why, 0, "the VM ended before it answered");
-		if (n <= 0)
-			return NULL;
+			return ASK_REFUSED;
+		}
 		end = memchr(ask->buf + ask->len, '\n', (size_t)n);
 		ask->len += (size_t)n;
 		if (end) {
 			*end = '\0';
-			return ask->buf;
+			return ASK_OK;
 		}
 	}
 	why_set(why, 0, "the VM's answer is too long");
-	return NULL;
+	return ASK_REFUSED;
 }
 
 static enum ask_code refused(const cJSON *answer, struct why *why)
@@ -150,16 +156,15 @@ static enum ask_code refused(const cJSON *answer, struct why *why)
 	return ASK_REFUSED;
 }
 
-enum ask_code ask_answer(struct ask *ask, cJSON **result, uint64_t until_ms,
-			 struct why *why)
+static enum ask_code read_answer(struct ask *ask, cJSON **result,
+				 uint64_t until_ms, struct why *why)
 {
-	enum ask_code code = ASK_REFUSED;
-	char *line = read_line(ask, until_ms, why);
+	enum ask_code code = read_line(ask, until_ms, why);
 	cJSON *answer;
 
-	if (!line)
+	if (code != ASK_OK)
 		return code;
-	answer = cJSON_Parse(line);
+	answer = cJSON_Parse(ask->buf);
 	*result = NULL;
 	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "ok")))
 		*result = cJSON_DetachItemFromObjectCaseSensitive(answer,
@@ -167,6 +172,22 @@ enum ask_code ask_answer(struct ask *ask, cJSON **result, uint64_t until_ms,
 	code = *result ? ASK_OK : refused(answer, why);
 	cJSON_Delete(answer);
 	return code;
+}
+
+enum ask_code ask_answer(struct ask *ask, cJSON **result, uint64_t until_ms,
+			 struct why *why)
+{
+	enum ask_code code = read_answer(ask, result, until_ms, why);
+
+	if (code != ASK_NOT_YET)
+		return code;
+	why_set(why, 0, "the VM does not answer in time");
+	return ASK_REFUSED;
+}
+
+enum ask_code ask_try(struct ask *ask, cJSON **result, struct why *why)
+{
+	return read_answer(ask, result, 0, why);
 }
 
 enum ask_code ask_wait_end(struct ask *ask, uint64_t until_ms, struct why *why)

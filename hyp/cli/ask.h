@@ -15,6 +15,7 @@ enum ask_code {
 	ASK_REFUSED = 1, /* by the VM, or it does not answer */
 	ASK_USAGE = 2,
 	ASK_NO_VM = 3,
+	ASK_NOT_YET, /* of ask_try(), no exit code */
 };
 
 /** struct ask - a connection; zeroed but for fd before ask_open() */
@@ -30,7 +31,8 @@ struct ask {
  * @path:     socket
  * @command:  "stat" and so on
  * @argument: object whose fields the request gets, too; freed here; or NULL
- * @until_ms: when to give up, by now_ms()
+ * @until_ms: when to give up, by now_ms(); 0: never wait, then or later, and call
+ *	      ask_try() when @ask->fd can be read
  * @why:      set unless ASK_OK is returned
  */
 enum ask_code ask_open(struct ask *ask, const char *path, const char *command,
@@ -45,6 +47,13 @@ enum ask_code ask_open(struct ask *ask, const char *path, const char *command,
  */
 enum ask_code ask_answer(struct ask *ask, cJSON **result, uint64_t until_ms,
 			 struct why *why);
+
+/**
+ * ask_try() - take what there is of the answer; does not wait
+ *
+ * Return: ASK_NOT_YET: call it again when there is more; else as ask_answer().
+ */
+enum ask_code ask_try(struct ask *ask, cJSON **result, struct why *why);
 
 /** ask_wait_end() - until the VM closes the connection, as it does when it ends */
 enum ask_code ask_wait_end(struct ask *ask, uint64_t until_ms, struct why *why);

@@ -27,17 +27,20 @@ struct command {
 	const char *usage;
 	bool takes_value, takes_force;
 	void (*show)(const cJSON *result);
+	/* Has options of its own, and does it all. */
+	int (*main)(int argc, char **argv, struct why *why);
 };
 
 static const struct command commands[] = {
-	{ "list", "", false, false, NULL },
-	{ "info", "VM", false, false, show_info },
-	{ "stat", "VM", false, false, show_stat },
-	{ "limit", "VM SIZE|none", true, false, show_limit },
-	{ "pause", "VM", false, false, show_state },
-	{ "resume", "VM", false, false, show_state },
-	{ "discard", "VM SIZE|all", true, false, show_discard },
-	{ "stop", "VM [--force]", false, true, NULL },
+	{ "list", "", false, false, NULL, NULL },
+	{ "info", "VM", false, false, show_info, NULL },
+	{ "stat", "VM", false, false, show_stat, NULL },
+	{ "limit", "VM SIZE|none", true, false, show_limit, NULL },
+	{ "pause", "VM", false, false, show_state, NULL },
+	{ "resume", "VM", false, false, show_state, NULL },
+	{ "discard", "VM SIZE|all", true, false, show_discard, NULL },
+	{ "stop", "VM [--force]", false, true, NULL, NULL },
+	{ .name = "metrics", .main = cli_metrics },
 };
 
 static const struct option long_options[] = {
@@ -184,6 +187,10 @@ int cli_main(int argc, char **argv)
 	int code = ASK_USAGE;
 	struct options o;
 
+	if (cmd->main) {
+		code = cmd->main(argc, argv, &why);
+		goto out;
+	}
 	if (parse(cmd, argc, argv, &o, &why))
 		goto out;
 	if (o.help)

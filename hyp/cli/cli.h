@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "hyp/util.h"
+
 /** cli_is_command() - is it one of ours? */
 bool cli_is_command(const char *name);
 
@@ -20,5 +22,15 @@ int cli_main(int argc, char **argv);
 
 /** cli_list() - hyp list. Return: exit code. */
 int cli_list(bool json);
+
+/**
+ * cli_metrics() - hyp metrics
+ * @argc: as cli_main()'s
+ * @argv: the same
+ * @why:  set on failure
+ *
+ * Return: exit code.
+ */
+int cli_metrics(int argc, char **argv, struct why *why);
 
 #endif /* HYP_CLI_CLI_H */
