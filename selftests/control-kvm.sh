@@ -108,6 +108,11 @@ resident=$(stat_of mem_resident)
 expect 'metrics again' ask 0 metrics
 expect 'have what is resident, in bytes' \
 	grep -qx "hyp_resident_bytes{vm=\"web\"} $((resident * 4096))" "$work/said"
+expect 'top' ask 0 top --once --interval 0.1
+expect 'shows it, paused, and what is resident' \
+	grep -q "^web  *paused user  *$(((resident + 128) / 256))/200 .* 0\.0$" "$work/said"
+expect 'live it needs a terminal' ask 2 top
+expect 'and says what does not' grep -q -e --once "$work/err"
 expect 'resume' ask 0 resume web
 expect 'and it runs' grep -qx running "$work/said"
 while [ "$(stat_of kvm_exits)" = "$exits" ]; do kill -0 "$hyp" || break; done

@@ -41,6 +41,7 @@ static const struct command commands[] = {
 	{ "discard", "VM SIZE|all", true, false, show_discard, NULL },
 	{ "stop", "VM [--force]", false, true, NULL, NULL },
 	{ .name = "metrics", .main = cli_metrics },
+	{ .name = "top", .main = cli_top },
 };
 
 static const struct option long_options[] = {

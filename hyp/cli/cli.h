@@ -24,7 +24,7 @@ int cli_main(int argc, char **argv);
 int cli_list(bool json);
 
 /**
- * cli_metrics() - hyp metrics
+ * cli_metrics(), cli_top() - hyp metrics, hyp top
  * @argc: as cli_main()'s
  * @argv: the same
  * @why:  set on failure
@@ -32,5 +32,6 @@ int cli_list(bool json);
  * Return: exit code.
  */
 int cli_metrics(int argc, char **argv, struct why *why);
+int cli_top(int argc, char **argv, struct why *why);
 
 #endif /* HYP_CLI_CLI_H */

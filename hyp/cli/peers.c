@@ -89,6 +89,7 @@ int peers_find(struct peers *peers, struct why *why)
 static void end(struct peer *p, enum ask_code code)
 {
 	p->code = code;
+	p->end_ms = now_ms();
 	ask_close(&p->ask);
 }
 

@@ -28,9 +28,10 @@ struct peer {
 	 * none; ASK_NO_VM: nobody listens; ASK_REFUSED: no answer, or none of use.
 	 */
 	enum ask_code code;
-	pid_t pid;     /* who listens; 0: not known */
-	cJSON *result; /* if ASK_OK; freed with the next request */
-	void *data;    /* the caller's, freed here; NULL */
+	uint64_t end_ms; /* when that was known, by now_ms() */
+	pid_t pid;	 /* who listens; 0: not known */
+	cJSON *result;	 /* if ASK_OK; freed with the next request */
+	void *data;	 /* the caller's, freed here; NULL */
 };
 
 /** struct peers - zeroed: none.  One thread's. */
