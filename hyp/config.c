@@ -73,64 +73,6 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-/* clang-format off */
-const char *config_help(void)
-{
-	return
-"usage: hyp run --kernel FILE [options]\n"
-"       hyp COMMAND --help\n"
-"\n"
-"Commands: run, list, info, stat, limit, pause, resume, discard, stop,\n"
-"top, metrics.\n"
-"All but the first ask virtual machines that run; hyp(1) explains them.\n"
-"\n"
-"Runs one virtual machine under KVM, holds it at a limit of resident memory\n"
-"and takes its page hints into account.  The guest's serial console is on\n"
-"standard input and output.\n"
-"\n"
-"  --config FILE     read options from FILE first: \"mem 96M\" or \"mem = 96M\" a\n"
-"                    line, flags alone, # begins a comment\n"
-"  --name NAME       what the other commands call it (default hyp-PID)\n"
-"  --control PATH    socket for them (default $XDG_RUNTIME_DIR/hyp/NAME.sock;\n"
-"                    root's without that /run/hyp/NAME.sock); \"none\": none\n"
-"  --kernel FILE     Linux bzImage (64-bit boot protocol) or ELF64 image\n"
-"  --initrd FILE     initial RAM disk\n"
-"  --cmdline STR     appended to the kernel command line\n"
-"  --disk FILE[,ro][,serial=TEXT]  virtio disk backed by FILE; up to 4\n"
-"  --mem SIZE        guest memory (default 256M, at least 16M)\n"
-"  --cpus N          virtual CPUs, 1 to 64 (default 1)\n"
-"  --limit SIZE      most memory that is resident; at most --mem, at least\n"
-"                    16M and at least 8M more than kernel and initrd\n"
-"  --swap DIR        directory for the guest's swap file, which has no name\n"
-"                    there (default $TMPDIR or /tmp); \"none\": no swap\n"
-"  --swap-size SIZE  most bytes in the swap file (default: as --mem)\n"
-"  --virtio-console  standard input is for hvc0 in the guest, a virtio console;\n"
-"                    what it prints joins the serial console's on standard output\n"
-"  --balloon SIZE    add a virtio balloon; SIZE (0: nothing yet) is what the guest\n"
-"                    is to give up at first\n"
-"  --no-hints        do not offer page hinting to the guest\n"
-"  --storm           discard every volatile page as soon as it is seen\n"
-"  --pressure        tell the guest from the beginning that memory is short\n"
-"  --test-hooks      let the guest ask for discards (ESSA_CMD_TEST_*), and\n"
-"                    for the exits so far, by a write to I/O port 0xf5\n"
-"  --stats FILE      write a line of statistics (CSV) every --stats-ms\n"
-"  --stats-ms N      interval of --stats (default 100)\n"
-"  --summary FILE    write all counters at the end, \"key value\" a line\n"
-"  --record FILE     write a trace of all state operations and disk writes; the\n"
-"                    guest is told to make them through the slow path; needs\n"
-"                    --cpus 1 and hints\n"
-"  --timeout SEC     stop the guest after SEC seconds\n"
-"  --no-sandbox      no seccomp filter; for debuggers and sanitizers\n"
-"  --help            this text\n"
-"\n"
-"SIZE takes K, M or G.  SIGUSR1 prints the page states to standard error,\n"
-"SIGPWR presses the guest's power button, SIGINT and SIGTERM stop the guest.\n"
-"\n"
-"Exit code: what the guest wrote to I/O port 0xf4 (0 to 99); 0 after a guest\n"
-"reset, power-off or hyp stop; 123 guest crashed; 124 timed out; 125 hyp failed; 128+N signal N.\n";
-}
-/* clang-format on */
-
 int config_parse_size(const char *text, uint64_t *bytes)
 {
 	unsigned long long n;
