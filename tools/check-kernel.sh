@@ -48,7 +48,7 @@ warnings() {
 		# a file of the series that cannot be configured yet
 		case $own in *" $c "*) [ -e "$dir/on/${c%.c}.o" ] || continue ;; esac
 		out=$dir/wide
-		[ -z "$apart" ] || [ ! -e "$dir/on/${c%.c}.o" ] || out=$dir/on
+		[ -z "$apart" ] || [ ! -e "$apart/${c%.c}.o" ] || out=$apart
 		touch "$src/$c"
 		make -s -C "$src" O="$(readlink -f "$out")" W=1 C=1 "${c%.c}.o" 2>&1 |
 			sed -nE 's/^([^ ]+):[0-9]+:[0-9]+: ((fatal )?error|warning): /\1: /p' || :
@@ -80,16 +80,21 @@ fail() {
 own=" $(awk '/^--- \/dev\/null/ { getline; sub("^[+]* b/", ""); print }' "$@" | tr '\n' ' ') "
 all=$(sed -n 's,^diff --git a/.* b/\(.*\.c\)$,\1,p' "$@" | sort -u)
 # shellcheck disable=SC2086 # file names of the kernel have no spaces
-before=$dir/before.$({ echo $all; cat "$config/guest.config" "$config/wide.config"
+before=$dir/unpatched.$({ echo $all; cat "$config/guest.config" "$config/wide.config"
 	dpkg-query -W linux-source-6.12; } | sha256sum | cut -c1-16)
 if [ ! -e "$before" ]; then
-	echo 'kernel-check: the unpatched tree, for comparison (up to 10 minutes)'
+	echo 'kernel-check: the unpatched tree, for comparison (up to 15 minutes)'
 	"$tools/kernel-src" "$src"
 	"$tools/kernel-config" "$src" "$dir/wide" "$config/guest.config" "$config/wide.config"
 	"$tools/kernel-build" "$src" "$dir/wide" prepare
-	# shellcheck disable=SC2086
-	warnings $all >"$dir/before.new"
-	mv "$dir/before.new" "$before"
+	"$tools/kernel-config" "$src" "$dir/off" "$config/guest.config"
+	"$tools/kernel-build" "$src" "$dir/off"
+	# with either configuration: patches are looked at in both
+	for apart in '' "$dir/off"; do
+		# shellcheck disable=SC2086
+		warnings $all
+	done | LC_ALL=C sort -u >"$dir/unpatched.new"
+	mv "$dir/unpatched.new" "$before"
 fi
 
 done=
@@ -117,7 +122,7 @@ for patch; do
 			configure "$dir/wide" "$config/guest.config" "$config/wide.config"
 			# before they go together: the feature there, other options here
 			apart=
-			is_volatile "$dir/wide" || apart=apart
+			is_volatile "$dir/wide" || apart=$dir/on
 		else
 			"$tools/kernel-config" "$src" "$dir/off" "$config/guest.config"
 		fi
