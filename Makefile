@@ -223,6 +223,8 @@ bench-native: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operati
 	@echo 'Picture: $(O)/bench/essa.svg (and .png)'
 bench-guest: all $(guests) $(lab)/ready $(kernel)/bzImage ## what operations cost in a guest, and how many exits
 	$(Q)O=$(O) tools/bench-guest
+bench-vmm: all $(guest-first) $(lab)/ready $(kernel)/bzImage $(O)/disk.img ## start of a guest and the VMM's own memory, beside QEMU's microvm and q35
+	$(Q)O=$(O) tools/bench-vmm
 # COST_BOOTS=, COST_ROUNDS=, COST_FILES=, COST_SIDES=
 bench-kernel: $(count-plugin) $(guest-initrd) $(O)/cost/build.img $(kernel)/bzImage-stock $(kernel)/bzImage-cost ## instructions that page hinting costs guests, off and on, beside the unpatched kernel
 	$(Q)O=$(O) tools/bench-kernel
@@ -256,7 +258,7 @@ help: ## this text
 	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 22
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
-.PHONY: all all-tests analyze asan bench-essa bench-guest bench-kernel bench-native chart-states \
-	check check-all check-compat check-debug check-ext4 check-kernel check-sim clean compdb disk \
+.PHONY: all all-tests analyze asan bench-essa bench-guest bench-kernel bench-native bench-vmm \
+	chart-states check check-all check-compat check-debug check-ext4 check-kernel check-sim clean compdb disk \
 	format help kselftest lab lab-shell layers record-traces run run-demo setup sim spec style traces tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))
