@@ -8,6 +8,8 @@
 #define SALT		0x4242
 #define NR_PAGES	64
 #define SCRIBBLE_ROUNDS 8
+/* Mapped, behind RAM and before the state table. */
+#define NO_MEMORY 0xcffff000ul
 
 struct call {
 	uint64_t cmd, gfn, nr;
@@ -253,6 +255,35 @@ static void test_neighbours(unsigned long arg)
 	discard_refill = NULL;
 }
 
+static unsigned int invalid;
+
+static void return_from(struct trap *t)
+{
+	invalid++;
+	expect_eq(t->rip, NO_MEMORY);
+	t->rip = *(uint64_t *)t->rsp;
+	t->rsp += sizeof(uint64_t);
+}
+
+/* As where there is no hypervisor that reads instructions of its guest. */
+static void test_jump(unsigned long arg)
+{
+	void *nowhere = (void *)NO_MEMORY;
+	char *stack = (char *)scratch_page(0);
+	unsigned int i;
+
+	(void)arg;
+	trap_invalid = return_from;
+	invalid = 0;
+	for (i = 1; i <= 2; i++) {
+		((void (*)(void))nowhere)();
+		expect_eq(invalid, 2 * i - 1);
+		user_call(nowhere, 0, 0, 0, stack + PAGE_SIZE);
+		expect_eq(invalid, 2 * i);
+	}
+	trap_invalid = NULL;
+}
+
 static const struct test tests[] = {
 	{ "unknown commands are refused", test_commands, 0 },
 	{ "ranges outside memory are refused", test_ranges, 0 },
@@ -260,6 +291,8 @@ static const struct test tests[] = {
 	{ "neighbours of scribbled frames keep their content", test_neighbours,
 	  0 },
 	{ "arming all memory again and again does no harm", test_arm, 0 },
+	{ "to execute what is no memory is an invalid instruction", test_jump,
+	  0 },
 	{ "a scribbled table is lived through", test_table, 0 },
 };
 

@@ -35,8 +35,10 @@ guest states --test-hooks --swap "$work"
 complete states
 guest potential --test-hooks --swap "$work"
 complete potential
-guest hostile --test-hooks --swap "$work"
+guest hostile --test-hooks --swap "$work" --summary "$work/hostile.sum"
 complete hostile
+# Its 4 jumps to nowhere, 9 times each: KVM alone would have told the guest at once.
+expect 'what KVM cannot emulate is tried again' grep -qx 'emulation_retries 36' "$work/hostile.sum"
 # Two emulated processors: they switch at any instruction, not by the tick only.
 LAB_CPUS=2 guest stress --storm --cpus 2
 complete stress

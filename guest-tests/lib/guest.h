@@ -59,6 +59,9 @@ struct trap {
 	uint64_t vector, error, rip, cs, rflags, rsp, ss;
 };
 
+/* If set, called for an invalid instruction (#UD), to change registers. */
+extern void (*trap_invalid)(struct trap *t);
+
 /** trap_init() - GDT, IDT and TSS of this CPU */
 void trap_init(unsigned int cpu);
 

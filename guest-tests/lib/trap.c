@@ -43,6 +43,7 @@ static struct tss tss[MAX_CPUS];
 static uint8_t trap_stacks[MAX_CPUS][2][STACK_SIZE]
 	__attribute__((aligned(16)));
 static bool in_trap[MAX_CPUS];
+void (*trap_invalid)(struct trap *t);
 
 extern const char trap_stubs[];
 void load_segments(void);
@@ -117,6 +118,8 @@ void trap_handle(struct trap *t)
 	in_trap[cpu] = true;
 	if (essa.table && t->vector == essa.vector) {
 		essa_handle_fault(t);
+	} else if (t->vector == VECTOR_UD && trap_invalid) {
+		trap_invalid(t);
 	} else {
 		trap_dump(t);
 		bail_out("unexpected exception %lu, error %lx", t->vector,

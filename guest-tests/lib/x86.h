@@ -9,6 +9,7 @@
 #define USER_CS	     0x23
 #define TSS_SEL(cpu) (0x28 + 16 * (cpu))
 
+#define VECTOR_UD   6
 #define VECTOR_DF   8
 #define VECTOR_USER 0x30 /* user code is done */
 #define NR_VECTORS  0x31

@@ -13,7 +13,8 @@
 #include "hyp/record.h"
 
 /* Attempts to get an instruction done that KVM failed to emulate. */
-#define MAX_EMULATION 8
+#define MAX_EMULATION  8
+#define INVALID_OPCODE 6
 
 static void handle_slow_path(struct vcpu *v)
 {
@@ -118,25 +119,28 @@ static void log_internal_error(const struct vcpu *v)
  * and its operands without waiting for a page and without raising SIGBUS, so
  * one that was discarded or paged out at this moment fails.  Nothing of the
  * instruction was done: execute it again, and the processor faults in what KVM
- * could not reach.  Counted, and not for ever.
+ * could not reach.  Counted, and not for ever: where that does not help, the
+ * guest executes what is no memory, or not for devices, and gets what KVM gives
+ * without KVM_CAP_EXIT_ON_EMULATION_FAILURE.
  */
-static bool retry_emulation(struct vcpu *v)
+static void handle_emulation(struct vcpu *v)
 {
-	uint64_t rip = v->run->s.regs.regs.rip;
+	unsigned long long rip = v->run->s.regs.regs.rip;
 
-	if (v->run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION)
-		return false;
 	if (v->emulation.rip != rip)
 		v->emulation.seen = 0;
 	v->emulation.rip = rip;
-	if (++v->emulation.seen > MAX_EMULATION)
-		return false;
+	vcpu_inc(v, VCPU_EMULATION);
+	if (++v->emulation.seen <= MAX_EMULATION)
+		return;
+	v->emulation.seen = 0;
 	log_guest(
 		&v->log,
-		"vcpu %u: KVM could not emulate the instruction at rip 0x%llx, executing it again",
-		v->index, (unsigned long long)rip);
-	vcpu_inc(v, VCPU_EMULATION);
-	return true;
+		"vcpu %u: KVM cannot emulate the instruction at rip 0x%llx, the guest is told that it is invalid",
+		v->index, rip);
+	if (fault_inject(v, INVALID_OPCODE))
+		vcpu_stop_vm(v, EXIT_GUEST_CRASHED,
+			     "guest crashed: KVM cannot deliver an event");
 }
 
 static void handle_unexpected(struct vcpu *v)
@@ -152,8 +156,10 @@ static void handle_unexpected(struct vcpu *v)
 				 run->fail_entry.hardware_entry_failure_reason);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
-		if (retry_emulation(v))
+		if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
+			handle_emulation(v);
 			return;
+		}
 		snprintf(what, sizeof(what), "KVM internal error %u",
 			 run->internal.suberror);
 		log_internal_error(v);

@@ -31,8 +31,7 @@ static bool event_in_delivery(const struct kvm_vcpu_events *e)
 	       e->interrupt.injected || e->nmi.injected;
 }
 
-/* Return: 0, -EBUSY if an event would be lost, or another negative errno. */
-static int inject(struct vcpu *v)
+int fault_inject(struct vcpu *v, uint8_t vector)
 {
 	struct kvm_vcpu_events e;
 
@@ -45,13 +44,13 @@ static int inject(struct vcpu *v)
 	 * another vCPU may have changed since; leave it to KVM.
 	 */
 	e.flags = 0;
-	if (v->env->inject_interrupt) {
+	if (vector == ESSA_VECTOR && v->env->inject_interrupt) {
 		e.interrupt.injected = 1;
-		e.interrupt.nr = ESSA_VECTOR;
+		e.interrupt.nr = vector;
 		e.interrupt.soft = 0;
 	} else {
 		e.exception.injected = 1;
-		e.exception.nr = ESSA_VECTOR;
+		e.exception.nr = vector;
 		e.exception.has_error_code = 0;
 		e.exception.error_code = 0;
 	}
@@ -73,7 +72,7 @@ static void deliver_discard_fault(struct vcpu *v, uint64_t gpa)
 	__atomic_store_n(&info->access, 0, __ATOMIC_RELAXED);
 	/* Release: pairs with the guest's exchange of the latch. */
 	__atomic_store_n(&info->latch, ESSA_LATCH_DISCARD, __ATOMIC_RELEASE);
-	err = inject(v);
+	err = fault_inject(v, ESSA_VECTOR);
 	if (!err) {
 		v->suspect.seen = 0;
 		vcpu_inc(v, VCPU_INJECTED);

@@ -26,6 +26,8 @@ static const struct {
 	{ KVM_CAP_SYNC_REGS, "synchronised registers" },
 	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exits" },
 	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, "ioeventfd of any length" },
+	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE,
+	  "exits for instructions that it cannot emulate" },
 };
 
 static int open_kvm(struct kvm *kvm, struct why *why)
@@ -80,6 +82,11 @@ static int create_chips(struct kvm *kvm, struct why *why)
 
 static int create_vm(struct kvm *kvm, struct why *why)
 {
+	/* Without it the guest has #UD already when KVM tells; see exit.c. */
+	struct kvm_enable_cap tell = {
+		.cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE,
+		.args = { 1 },
+	};
 	int ret;
 
 	do {
@@ -88,6 +95,9 @@ static int create_vm(struct kvm *kvm, struct why *why)
 	if (kvm->vm_fd < 0)
 		return why_set(why, -errno,
 			       "cannot create a VM (no SVM or VMX here?)");
+	if (ioctl(kvm->vm_fd, KVM_ENABLE_CAP, &tell))
+		return why_set(why, -errno,
+			       "KVM_CAP_EXIT_ON_EMULATION_FAILURE");
 	ret = ioctl(kvm->sys_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (ret < 0)
 		return why_set(why, -errno, "KVM_GET_VCPU_MMAP_SIZE");

@@ -61,4 +61,12 @@ void fault_forget(struct vcpu *v);
 /** fault_sigbus() - make the page accessible, or deliver a discard fault */
 void fault_sigbus(struct vcpu *v, const siginfo_t *si);
 
+/**
+ * fault_inject() - have an exception without error code delivered before the
+ * next instruction
+ *
+ * Return: 0, -EBUSY if another event would be lost, or another negative errno.
+ */
+int fault_inject(struct vcpu *v, uint8_t vector);
+
 #endif /* HYP_KVM_VCPU_PRIV_H */
