@@ -160,7 +160,9 @@ kernel-tests := selftests/test_kexec.sh selftests/test_modes.sh
 ext4-tests := selftests/test_ext4.sh
 selftests := $(filter-out $(sim-tests) $(kernel-tests) $(ext4-tests),$(wildcard selftests/test_*.sh)) \
 	$(selftest-y:%.c=$(O)/%)
-run-tests = O=$(O) selftests/run.sh --logs $(O)/logs
+# JOBS=1: one after the other
+JOBS ?= auto
+run-tests = O=$(O) selftests/run.sh --logs $(O)/logs --jobs $(JOBS)
 
 all-tests: $(tests)
 unit: $(tests) ## unit tests (TAP, no root, no KVM)

@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . selftests/lib.sh
-plan 11
+plan 15
 
 # program NAME: a test program from stdin
 program() {
@@ -66,4 +66,28 @@ is "$(summary)" '0 passed, 0 failed, 0 skipped=1' nothing_at_all_fails
 summary "$tmp/good" "$tmp/skip4" >/dev/null
 is "$(selftests/run.sh --logs "$tmp/logs" "$tmp/good" "$tmp/skip4" | grep -c '^# skipped: .*no such device')" 1 \
 	skip_is_named_with_its_reason
+
+# Each waits for the other: one after the other they would take their time-outs.
+for me in 1 2; do
+	program "meet$me" <<-E
+		: >"$tmp/here$me"
+		until [ -e "$tmp/here$((3 - me))" ]; do sleep 0.1; done
+		printf '1..1\\nok 1 - a\\n'
+	E
+done
+is "$(summary --jobs 2 "$tmp/meet1" "$tmp/meet2")" '2 passed, 0 failed, 0 skipped=0' jobs_run_at_the_same_time
+is "$(summary --jobs 3 "$tmp/good" "$tmp/bad" "$tmp/slow" "$tmp/part" "$tmp/crash")" \
+	'5 passed, 3 failed, 1 skipped=1' jobs_are_added_up
+is "$(selftests/run.sh --logs "$tmp/logs" --jobs 3 "$tmp/good" "$tmp/bad" "$tmp/skip0" "$tmp/crash" |
+	sed -n 's/^\(not \)*ok \([0-9]*\) .*/\2/p' | tr '\n' ' ')" '1 2 3 4 ' jobs_are_numbered_as_they_end
+mkfifo "$tmp/pid"
+program waits <<E
+echo \$\$ >"$tmp/pid"
+exec sleep 1000
+E
+selftests/run.sh --logs "$tmp/logs" --jobs 2 "$tmp/waits" "$tmp/good" >/dev/null &
+read -r pid <"$tmp/pid"
+kill -TERM $!
+wait $!
+is "$? $(kill -0 "$pid" 2>&1 | grep -c 'No such')" '143 1' a_signal_ends_them_all
 finish
