@@ -196,6 +196,7 @@ void limit_uncharge(struct mem *mem, uint64_t nr)
 	limit_note_pressure(mem);
 	if (atomic_load(&l->waiters))
 		wake_waiters(l);
+	watch_look(mem);
 }
 
 uint64_t limit_excess(struct mem *mem)

@@ -63,6 +63,8 @@ bool limit_try_charge(struct mem *mem, uint64_t nr);
  * @wide: only if the limit is far away
  */
 bool limit_try_spare(struct mem *mem, uint64_t nr, bool wide);
+
+/** limit_uncharge() - their memory is gone; no stripe held */
 void limit_uncharge(struct mem *mem, uint64_t nr);
 
 /** limit_excess() - frames that reclaim should free now; 0: nothing to do */
