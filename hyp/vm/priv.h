@@ -49,8 +49,9 @@ struct vm {
 	uint64_t info_gpa;
 	struct loop_handler signals, timeout, stats_tick;
 	FILE *stats_file, *summary_file;
-	struct record *record;	 /* NULL: none */
-	struct control *control; /* NULL: no control socket */
+	struct record *record;	   /* NULL: none */
+	struct control *control;   /* NULL: no control socket */
+	struct share share;
 	uint64_t start_ms;
 
 	/* Why the VM stops: written once, by whoever sets @stopping first. */
