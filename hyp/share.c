@@ -112,8 +112,7 @@ const char *share_check(const struct share *share, uint64_t mem_bytes,
 			why_set(why, 0, "%" PRIu64 " is not a multiple of 4K",
 				sizes[i].bytes);
 		else if (sizes[i].bytes > sizes[i + 1].bytes)
-			why_set(why, 0,
-				"%lluK is more than %s, %lluK",
+			why_set(why, 0, "%lluK is more than %s, %lluK",
 				sizes[i].bytes / KIB, sizes[i + 1].name,
 				sizes[i + 1].bytes / KIB);
 		else

@@ -7,6 +7,7 @@
 #include "hyp/vm/commands.h"
 #include "hyp/vm/describe.h"
 #include "hyp/vm/priv.h"
+#include "hyp/vm/watch.h"
 
 uint64_t vm_lowest_limit(const struct vm *vm)
 {
@@ -48,7 +49,7 @@ static int parse_limit(const struct vm *vm, const struct ctl_request *req,
 }
 
 void vm_do_limit(struct vm *vm, struct ctl_client *client,
-		     const struct ctl_request *req)
+		 const struct ctl_request *req)
 {
 	struct ctl_error error;
 	uint64_t bytes = 0;
@@ -66,6 +67,7 @@ void vm_do_limit(struct vm *vm, struct ctl_client *client,
 	out = cJSON_CreateObject();
 	describe_limit(vm, out);
 	ctl_answer(client, out);
+	vm_news(vm);
 }
 
 /* A field that may be missing.  Return: 0 or -EINVAL. */
@@ -118,6 +120,7 @@ void vm_do_share(struct vm *vm, struct ctl_client *client,
 	}
 	vm->share = share;
 	ctl_answer(client, describe_share(&share));
+	vm_news(vm);
 }
 
 static int set_balloon(struct vm *vm, const struct ctl_request *req,
@@ -158,4 +161,5 @@ void vm_do_balloon(struct vm *vm, struct ctl_client *client,
 	balloon_get(vm->balloon, &state);
 	ctl_answer(client,
 		   describe_balloon(state.target_bytes, state.actual_bytes));
+	vm_news(vm);
 }

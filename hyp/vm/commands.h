@@ -29,6 +29,10 @@ void vm_do_share(struct vm *vm, struct ctl_client *client,
 void vm_do_balloon(struct vm *vm, struct ctl_client *client,
 		   const struct ctl_request *req);
 
+/* watch.c */
+void vm_do_watch(struct vm *vm, struct ctl_client *client,
+		 const struct ctl_request *req);
+
 /** vm_lowest_limit() - bytes: the lowest that vm_do_limit() grants */
 uint64_t vm_lowest_limit(const struct vm *vm);
 

@@ -16,6 +16,7 @@
 #include "hyp/vm/commands.h"
 #include "hyp/vm/describe.h"
 #include "hyp/vm/priv.h"
+#include "hyp/vm/watch.h"
 
 /* What an answer may wait for. */
 #define WAIT_PAUSED  1
@@ -182,6 +183,7 @@ static const char *const limit_fields[] = { "limit", NULL };
 static const char *const share_fields[] = { "min", "entitlement", "max",
 					    "weight", NULL };
 static const char *const balloon_fields[] = { "target", NULL };
+static const char *const watch_fields[] = { "interval_ms", NULL };
 static const char *const stop_fields[] = { "force", NULL };
 static const char *const discard_fields[] = { "bytes", NULL };
 
@@ -196,6 +198,7 @@ static const struct {
 	{ "limit", limit_fields, vm_do_limit },
 	{ "share", share_fields, vm_do_share },
 	{ "balloon", balloon_fields, vm_do_balloon },
+	{ "watch", watch_fields, vm_do_watch },
 	{ "pause", no_fields, do_pause },
 	{ "resume", no_fields, do_resume },
 	{ "stop", stop_fields, do_stop },
@@ -244,6 +247,10 @@ int vm_open_control(struct vm *vm, struct why *why)
 	if (!vm->control)
 		return why_set(why, -ENOMEM, "control socket");
 	vm->control->discarded.fd = -1;
+	/* Now: mem's threads and the vCPUs will find it there. */
+	err = vm_watch_open(vm);
+	if (err)
+		return why_set(why, err, "control socket");
 	if (vm->cfg->control)
 		return ctl_listen(&vm->control->socket, vm->cfg->control, false,
 				  why);
@@ -260,6 +267,8 @@ int vm_serve_control(struct vm *vm, struct why *why)
 		.request = on_request,
 		.ctx = vm,
 		.silent_ms = SILENT_MS,
+		.event = vm_watch_event,
+		.gone = vm_watch_gone,
 	};
 	struct control *c = vm->control;
 	int err;
@@ -277,6 +286,8 @@ int vm_serve_control(struct vm *vm, struct why *why)
 	err = c->discarded.fd;
 	if (err >= 0)
 		err = loop_add(vm->loop, &c->discarded, EPOLLIN);
+	if (!err)
+		err = vm_watch_serve(vm);
 	if (err)
 		return why_set(why, err, "cannot serve the control socket");
 	vm->pause.settled = on_paused;
@@ -297,4 +308,5 @@ void vm_close_control(struct vm *vm)
 		close(c->discarded.fd);
 	free(c);
 	vm->control = NULL;
+	vm_watch_close(vm);
 }

@@ -119,7 +119,7 @@ static void add_disks(struct vm *vm, cJSON *object)
 }
 
 void vm_do_info(struct vm *vm, struct ctl_client *client,
-		    const struct ctl_request *req)
+		const struct ctl_request *req)
 {
 	cJSON *out = cJSON_CreateObject();
 
@@ -136,7 +136,7 @@ void vm_do_info(struct vm *vm, struct ctl_client *client,
 	cJSON_AddItemToObject(out, "share", describe_share(&vm->share));
 	add_string(out, "swap_dir", vm->cfg->swap_dir);
 	describe_bytes(out, "swap_bytes",
-			  vm->cfg->swap_dir ? vm->cfg->swap_bytes : 0);
+		       vm->cfg->swap_dir ? vm->cfg->swap_bytes : 0);
 	add_features(vm, out);
 	add_disks(vm, out);
 	describe_state(vm, out);
@@ -165,7 +165,7 @@ static void add_frames(cJSON *object, const struct mem_dist *dist)
 }
 
 void vm_do_stat(struct vm *vm, struct ctl_client *client,
-		    const struct ctl_request *req)
+		const struct ctl_request *req)
 {
 	cJSON *out = cJSON_CreateObject();
 	struct stats s;

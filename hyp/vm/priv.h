@@ -24,6 +24,7 @@
 #include "hyp/vm/vm.h"
 
 struct control;
+struct watchers;
 
 struct vm {
 	const struct config *cfg;
@@ -51,6 +52,7 @@ struct vm {
 	FILE *stats_file, *summary_file;
 	struct record *record;	   /* NULL: none */
 	struct control *control;   /* NULL: no control socket */
+	struct watchers *watchers; /* NULL: likewise */
 	struct share share;
 	uint64_t start_ms;
 
