@@ -182,6 +182,36 @@ static void what_happened_before_is_told_at_once(void **state)
 	told_end(&t);
 }
 
+static void *get_first(void *arg)
+{
+	struct told *t = arg;
+
+	assert_int_equal(get(&t->vm, 0), 7);
+	return NULL;
+}
+
+/* A disk may take its time, and one that fails takes all there is. */
+static void a_fault_is_news_before_its_page_is_read(void **state)
+{
+	pthread_t guest;
+	struct told t;
+	int file;
+
+	(void)state;
+	told_start(&t, CFG(.hinting = true, .trouble = on_trouble));
+	put(&t.vm, 0, 7);
+	assert_int_equal(test_cmd(&t.vm, ESSA_CMD_TEST_PAGE_OUT, 0), 0);
+	arm_now(&t, FRAMES);
+	file = replace_by(&t.vm, FAILS_TO_READ, O_RDWR);
+	assert_int_equal(pthread_create(&guest, NULL, get_first, &t), 0);
+	await_call(&t);
+	assert_int_equal(stats(&t.vm).preserved, 1);
+	restore(&t.vm, file);
+	mem_retry(t.vm.mem);
+	pthread_join(guest, NULL);
+	told_end(&t);
+}
+
 struct maker {
 	struct told *t;
 	pthread_t thread;
@@ -241,6 +271,7 @@ int main(void)
 		cmocka_unit_test(what_costs_something_is_news),
 		cmocka_unit_test(charges_that_reach_a_lowered_limit_are_news),
 		cmocka_unit_test(what_happened_before_is_told_at_once),
+		cmocka_unit_test(a_fault_is_news_before_its_page_is_read),
 		cmocka_unit_test(no_change_is_lost_whoever_is_faster),
 	};
 
