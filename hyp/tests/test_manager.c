@@ -603,7 +603,7 @@ static void who_is_slow_gets_the_newest(void **state)
 
 static void who_goes_makes_room_for_another(void **state)
 {
-	int fds[CTL_MAX_TAKERS], fd = dial();
+	int fds[CTL_MAX_TAKERS], fd = dial(), plain;
 	unsigned int i, round;
 
 	(void)state;
@@ -624,6 +624,12 @@ static void who_goes_makes_room_for_another(void **state)
 		}
 	}
 	assert_int_equal(armed_timers(), 0);
+	/* Who comes in its place is not taken for it. */
+	plain = dial();
+	ask_ok(plain, "\"command\":\"info\"");
+	ask_ok(fd, "\"command\":\"share\",\"weight\":2");
+	assert_idle(plain);
+	close(plain);
 	close(fd);
 }
 
