@@ -26,6 +26,7 @@ enum opt {
 	OPT_MEM,
 	OPT_CPUS,
 	OPT_LIMIT,
+	OPT_SHARE,
 	OPT_SWAP,
 	OPT_SWAP_SIZE,
 	OPT_CMDLINE,
@@ -54,6 +55,7 @@ static const struct option options[] = {
 	{ "mem", required_argument, NULL, OPT_MEM },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "limit", required_argument, NULL, OPT_LIMIT },
+	{ "share", required_argument, NULL, OPT_SHARE },
 	{ "swap", required_argument, NULL, OPT_SWAP },
 	{ "swap-size", required_argument, NULL, OPT_SWAP_SIZE },
 	{ "cmdline", required_argument, NULL, OPT_CMDLINE },
@@ -168,6 +170,15 @@ static int parse_disk_opt(struct config *cfg, struct why *why)
 	return 0;
 }
 
+static int parse_share_opt(struct config *cfg, struct why *why)
+{
+	struct why cause = { "" };
+
+	if (!share_parse(&cfg->share_said, optarg, &cause))
+		return 0;
+	return why_set(why, 0, "--share: %s", cause.text);
+}
+
 static int parse_opt(struct config *cfg, int opt, struct why *why)
 {
 	uint64_t n = 0;
@@ -204,6 +215,8 @@ static int parse_opt(struct config *cfg, int opt, struct why *why)
 		if (!err && !cfg->limit_bytes)
 			return why_set(why, 0, "--limit: 0 is too small");
 		return err;
+	case OPT_SHARE:
+		return parse_share_opt(cfg, why);
 	case OPT_SWAP:
 		cfg->swap_dir = optarg;
 		return 0;
@@ -319,6 +332,17 @@ static int check_swap(struct config *cfg, struct why *why)
 	return 0;
 }
 
+static int check_share(struct config *cfg, struct why *why)
+{
+	struct why cause = { "" };
+	const char *wrong;
+
+	share_set(&cfg->share, &cfg->share_said, cfg->mem_bytes);
+	wrong = share_check(&cfg->share, cfg->mem_bytes, &cause);
+	return wrong ? why_set(why, 0, "--share: %s: %s", wrong, cause.text) :
+		       0;
+}
+
 static int check(struct config *cfg, struct why *why)
 {
 	uint64_t kernel = 0, initrd = 0, disk;
@@ -351,7 +375,9 @@ static int check(struct config *cfg, struct why *why)
 		return why_set(
 			why, 0,
 			"--record needs --cpus 1: the order of two cannot be told");
-	err = check_file("kernel", cfg->kernel, R_OK, &kernel, why);
+	err = check_share(cfg, why);
+	if (!err)
+		err = check_file("kernel", cfg->kernel, R_OK, &kernel, why);
 	if (!err && cfg->initrd)
 		err = check_file("initrd", cfg->initrd, R_OK, &initrd, why);
 	for (i = 0; !err && i < cfg->nr_disks; i++)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hyp/share.h"
 #include "hyp/util.h"
 
 #define HYP_VERSION "0.5"
@@ -49,6 +50,8 @@ struct config {
 	unsigned int cpus;
 	uint64_t mem_bytes;
 	uint64_t limit_bytes; /* 0: none */
+	struct share_change share_said;
+	struct share share;
 	const char *swap_dir; /* NULL: no swap */
 	uint64_t swap_bytes;
 	bool virtio_console;

@@ -3,11 +3,11 @@
  * A guest that takes over hyp must find a process that can only go on doing
  * what hyp does: no open, no exec, no fork, no new sockets, no executable memory.
  *
- * The control socket adds accept4, recvfrom, sendto and getsockopt: there is one
- * socket that listens, and who connects to it is the user who runs hyp, or root,
- * and asks for counters.  Neither socket, connect nor unlink: the file of the
- * socket is removed by another process (hyp/ctl/listen.h), and wait4 waits for
- * that one.
+ * The control socket adds accept4, recvfrom, sendto, getsockopt, and setsockopt for
+ * the size of a send buffer alone: there is one socket that listens, and who
+ * connects to it is the user who runs hyp, or root, and asks for counters.  Neither
+ * socket, connect nor unlink: the file of the socket is removed by another process
+ * (hyp/ctl/listen.h), and wait4 waits for that one.
  */
 #include "hyp/sandbox.h"
 
@@ -15,6 +15,7 @@
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -80,6 +81,12 @@ static int add_rules(scmp_filter_ctx ctx)
 	if (!err)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect),
 				       1, not_exec);
+	/* Of who takes events; see ctl_take_events(). */
+	if (!err)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW,
+				       SCMP_SYS(setsockopt), 2,
+				       SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET),
+				       SCMP_A2(SCMP_CMP_EQ, SO_SNDBUF));
 	return err;
 }
 

@@ -36,6 +36,15 @@ volatile() {
 	ask 0 stat --json web && frames V | cut -d' ' -f1
 }
 
+# tells CONDITION COMMAND...: an event with such a sample, after the command; to
+# $work/said
+tells() {
+	tells_what=$1
+	shift
+	perl "$top/selftests/watch.pl" "$socket" "$tells_what" "$HYP" "$@" \
+		>"$work/said" 2>"$work/err" </dev/null || { diag_file "$work/err" && false; }
+}
+
 lines() {
 	[ "$(wc -l <"$1")" = "$2" ]
 }
@@ -57,6 +66,8 @@ cat >"$work/web.conf" <<-EOF
 	mem 256M
 	cpus = 2
 	swap $files
+	balloon 0
+	share min=32M,weight=200
 	cmdline quiet test=workload secs=100000 anon=16
 	limit 64M
 EOF
@@ -68,6 +79,7 @@ expect 'info knows it' ask 0 info --json web
 expect 'by its name' grep -q '"name":"web"' "$work/said"
 expect 'and by its process' [ "$(number pid)" = "$hyp" ]
 expect 'options win over the file' [ "$(number limit_bytes)" = $((200 << 20)) ]
+expect 'a share too' [ "$(number min_bytes)/$(number weight)" = $((32 << 20))/200 ]
 expect 'the file has the rest' [ "$(number cpus)/$(number mem_bytes)" = "2/$((256 << 20))" ]
 expect "the socket is its owner's" [ "$(stat -c %a "$socket")" = 600 ]
 expect 'another of the same name is refused' ask 125 run --name web --kernel "$KERNEL"
@@ -123,7 +135,18 @@ for bad in 0 4M 100000001 1G rubbish; do
 	expect "a limit of $bad is refused" ask "$code" limit web "$bad"
 	expect 'with a line that names it' grep -q 'limit: ' "$work/err"
 done
-expect 'the limit falls by much' ask 0 limit web 48M
+expect 'share' ask 0 share --json web max=200M,entitlement=64M
+expect 'is what was asked for' \
+	[ "$(number entitlement_bytes)/$(number max_bytes)" = $((64 << 20))/$((200 << 20)) ]
+expect 'and the rest as it was' [ "$(number min_bytes)/$(number weight)" = $((32 << 20))/200 ]
+expect 'a share of more than there is is refused' ask 1 share web max=1G
+expect 'with a line that names it' grep -q 'max: ' "$work/err"
+expect 'people read it' sh -c '"$1" share web | grep -q "^32.0 to 200.0 MiB, .* weight 200$"' - "$HYP"
+
+expect 'the limit falls by much, and who watches is told when it is reached' \
+	tells '($s->{limit_bytes} // 0) == 48 << 20 && $s->{charged_bytes} <= 48 << 20' \
+	limit web 48M
+expect 'and what it cost' [ "$(number discarded)" -gt "$gone" ]
 while pages=$(stat_of mem_resident) && [ "${pages:-0}" -gt $((48 << 8)) ]; do
 	kill -0 "$hyp" || break
 done
@@ -131,6 +154,10 @@ expect 'and what is resident follows' [ "$(number mem_resident)" -le $((48 << 8)
 exits=$(number kvm_exits)
 while [ "$(stat_of kvm_exits)" = "$exits" ]; do kill -0 "$hyp" || break; done
 expect 'the guest goes on' kill -0 "$hyp"
+expect 'the balloon is as large as it is to be, which is told' \
+	tells '$s->{balloon}{actual_bytes} == 4 << 20' balloon web 4M
+expect 'and shown' sh -c '"$1" balloon web | grep -qx "target 4.0 MiB, actual 4.0 MiB"' - "$HYP"
+expect 'it is not larger than the guest' ask 1 balloon web 256M
 expect 'no limit' ask 0 limit --json web none
 expect 'is null' grep -q '"limit_bytes":null' "$work/said"
 
@@ -150,6 +177,8 @@ expect 'its console was that of a sane kernel' \
 "$HYP" run --name crash --kernel "$GUESTS/hog.elf" --mem 64M </dev/null >"$work/out" 2>&1 &
 hyp=$!
 until ask 0 info crash; do kill -0 "$hyp" || break; done
+expect 'without a balloon there is nothing to set' ask 1 balloon crash 4M
+expect 'which is said' grep -q -e --balloon "$work/err"
 kill -KILL "$hyp"
 wait "$hyp" 2>/dev/null
 while [ -e "$XDG_RUNTIME_DIR/hyp/crash.sock" ]; do :; done

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # TIMEOUT: 600
-# What people type: hyp run, list, info, stat, limit, pause, resume, discard, stop.
+# What people type: hyp run, list, info, stat, limit, share, balloon, pause, resume, discard,
+# stop; and what a memory manager hears.
 . "$(dirname "$0")/vm.sh"
 need "$HYP" "$KERNEL" "$INITRD" "$DISK" "$GUESTS/hog.elf"
 

@@ -26,20 +26,25 @@ struct command {
 	const char *name;
 	const char *usage;
 	bool takes_value, takes_force;
+	bool shows; /* without a value */
 	void (*show)(const cJSON *result);
 	/* Has options of its own, and does it all. */
 	int (*main)(int argc, char **argv, struct why *why);
 };
 
 static const struct command commands[] = {
-	{ "list", "", false, false, NULL, NULL },
-	{ "info", "VM", false, false, show_info, NULL },
-	{ "stat", "VM", false, false, show_stat, NULL },
-	{ "limit", "VM SIZE|none", true, false, show_limit, NULL },
-	{ "pause", "VM", false, false, show_state, NULL },
-	{ "resume", "VM", false, false, show_state, NULL },
-	{ "discard", "VM SIZE|all", true, false, show_discard, NULL },
-	{ "stop", "VM [--force]", false, true, NULL, NULL },
+	{ .name = "list", .usage = "" },
+	{ "info", "VM", .show = show_info },
+	{ "stat", "VM", .show = show_stat },
+	{ "limit", "VM SIZE|none", .takes_value = true, .show = show_limit },
+	{ "share", "VM [min=SIZE,entitlement=SIZE,max=SIZE,weight=N]",
+	  .takes_value = true, .shows = true, .show = show_share },
+	{ "balloon", "VM [SIZE]", .takes_value = true, .shows = true,
+	  .show = show_balloon },
+	{ "pause", "VM", .show = show_state },
+	{ "resume", "VM", .show = show_state },
+	{ "discard", "VM SIZE|all", .takes_value = true, .show = show_discard },
+	{ "stop", "VM [--force]", .takes_force = true },
 	{ .name = "metrics", .main = cli_metrics },
 	{ .name = "top", .main = cli_top },
 };
@@ -100,9 +105,43 @@ static int parse(const struct command *cmd, int argc, char **argv,
 	if (takes_vm && !o->vm)
 		return why_set(why, 0, "%s: which VM? hyp list shows them",
 			       cmd->name);
-	if (cmd->takes_value && !o->value)
+	if (cmd->takes_value && !cmd->shows && !o->value)
 		return why_set(why, 0, "usage: hyp %s [--json] %s", cmd->name,
 			       cmd->usage);
+	return 0;
+}
+
+static int add_share(cJSON *out, const char *text, struct why *why)
+{
+	struct why cause = { "" };
+	struct share_change c;
+
+	if (share_parse(&c, text, &cause))
+		return why_set(why, 0, "share: %s", cause.text);
+	if (c.has_min)
+		ctl_add_u64(out, "min", c.to.min_bytes);
+	if (c.has_entitlement)
+		ctl_add_u64(out, "entitlement", c.to.entitlement_bytes);
+	if (c.has_max)
+		ctl_add_u64(out, "max", c.to.max_bytes);
+	if (c.has_weight)
+		ctl_add_u64(out, "weight", c.to.weight);
+	return 0;
+}
+
+static int add_size(cJSON *out, const char *command, const char *text,
+		    struct why *why)
+{
+	const char *field = !strcmp(command, "limit")	? "limit" :
+			    !strcmp(command, "balloon") ? "target" :
+							  "bytes";
+	uint64_t bytes;
+
+	if (config_parse_size(text, &bytes))
+		return why_set(why, 0,
+			       "%s: \"%s\" is not a size; write e.g. 256M",
+			       command, text);
+	ctl_add_u64(out, field, bytes);
 	return 0;
 }
 
@@ -111,29 +150,24 @@ static cJSON *arguments(const struct command *cmd, const struct options *o,
 			struct why *why)
 {
 	cJSON *out = cJSON_CreateObject();
-	uint64_t bytes;
+	int err = 0;
 
 	if (o->force)
 		cJSON_AddTrueToObject(out, "force");
 	if (!o->value)
 		return out;
-	if (!strcmp(cmd->name, "limit") && !strcmp(o->value, "none")) {
+	if (!strcmp(cmd->name, "limit") && !strcmp(o->value, "none"))
 		cJSON_AddStringToObject(out, "limit", "none");
-		return out;
-	}
-	if (!strcmp(cmd->name, "discard") && !strcmp(o->value, "all")) {
+	else if (!strcmp(cmd->name, "discard") && !strcmp(o->value, "all"))
 		ctl_add_u64(out, "bytes", ALL_BYTES);
+	else if (!strcmp(cmd->name, "share"))
+		err = add_share(out, o->value, why);
+	else
+		err = add_size(out, cmd->name, o->value, why);
+	if (!err)
 		return out;
-	}
-	if (config_parse_size(o->value, &bytes)) {
-		why_set(why, 0, "%s: \"%s\" is not a size; write e.g. 256M",
-			cmd->name, o->value);
-		cJSON_Delete(out);
-		return NULL;
-	}
-	ctl_add_u64(out, !strcmp(cmd->name, "limit") ? "limit" : "bytes",
-		    bytes);
-	return out;
+	cJSON_Delete(out);
+	return NULL;
 }
 
 /* NAME or PATH; what has a slash is a path. */

@@ -89,6 +89,26 @@ void show_limit(const cJSON *result)
 	       mib(resident, get(result, "resident_bytes"), 1));
 }
 
+void show_share(const cJSON *result)
+{
+	char min[CELL], entitlement[CELL], max[CELL], weight[CELL];
+
+	printf("%s to %s MiB, entitled to %s MiB, weight %s\n",
+	       mib(min, get(result, "min_bytes"), 1),
+	       mib(max, get(result, "max_bytes"), 1),
+	       mib(entitlement, get(result, "entitlement_bytes"), 1),
+	       whole(weight, get(result, "weight")));
+}
+
+void show_balloon(const cJSON *result)
+{
+	char target[CELL], actual[CELL];
+
+	printf("target %s MiB, actual %s MiB\n",
+	       mib(target, get(result, "target_bytes"), 1),
+	       mib(actual, get(result, "actual_bytes"), 1));
+}
+
 void show_discard(const cJSON *result)
 {
 	char frames[CELL], size[CELL];
@@ -116,6 +136,8 @@ void show_info(const cJSON *result)
 	       mib(cell, get(result, "limit_bytes"), 1));
 	printf("%-10s %s MiB\n", "resident",
 	       mib(cell, get(result, "resident_bytes"), 1));
+	printf("%-10s ", "share");
+	show_share(get(result, "share"));
 	printf("%-10s %s MiB\n", "swap",
 	       mib(cell, get(result, "swap_bytes"), 1));
 	printf("%-10s", "features");

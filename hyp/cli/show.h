@@ -8,12 +8,14 @@
 /** show_json() - as it came, on one line */
 void show_json(const cJSON *result);
 
-/** show_info(), show_stat(), show_limit(), show_state(), show_discard() */
+/** show_info(), show_stat() and so on: of the command of that name */
 void show_info(const cJSON *result);
 void show_stat(const cJSON *result);
 void show_limit(const cJSON *result);
 void show_state(const cJSON *result);
 void show_discard(const cJSON *result);
+void show_share(const cJSON *result);
+void show_balloon(const cJSON *result);
 
 /** show_list() - an array of VMs, as a table */
 void show_list(const cJSON *vms);

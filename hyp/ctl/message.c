@@ -128,7 +128,7 @@ void ctl_add_u64(cJSON *object, const char *name, uint64_t n)
 	cJSON_AddRawToObject(object, name, text);
 }
 
-/* @body is freed. */
+/* @body is freed.  @id: NULL: none. */
 static char *finish(const char *id, cJSON *body)
 {
 	cJSON *all = cJSON_CreateObject();
@@ -136,7 +136,8 @@ static char *finish(const char *id, cJSON *body)
 	char *text, *line;
 
 	cJSON_AddNumberToObject(all, "version", CTL_VERSION);
-	cJSON_AddRawToObject(all, "id", id);
+	if (id)
+		cJSON_AddRawToObject(all, "id", id);
 	while (body && body->child) {
 		cJSON *item = cJSON_DetachItemViaPointer(body, body->child);
 
@@ -183,4 +184,9 @@ char *ctl_error_text(const char *id, const struct ctl_error *error)
 	cJSON_AddStringToObject(inner, "field", error->field);
 	cJSON_AddStringToObject(inner, "message", error->message);
 	return finish(id, body);
+}
+
+char *ctl_event_text(cJSON *event)
+{
+	return event ? finish(NULL, event) : NULL;
 }

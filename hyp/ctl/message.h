@@ -5,10 +5,12 @@
  *	{"version":1,"id":7,"command":"limit","limit":67108864}
  *	{"version":1,"id":7,"ok":true,"result":{...}}
  *	{"version":1,"id":7,"ok":false,"error":{"field":"limit","message":"..."}}
+ *	{"version":1,"event":"sample","sample":{...}}
  *
  * The id is the asker's, comes back as it is and may be missing; requests of one
  * connection are answered in their order.  A line that cannot be understood is
- * answered with the id null.
+ * answered with the id null.  Events come unasked, between answers, to those who
+ * have asked for them by a command.
  */
 #ifndef HYP_CTL_MESSAGE_H
 #define HYP_CTL_MESSAGE_H
@@ -90,5 +92,8 @@ char *ctl_result_text(const char *id, cJSON *result);
 
 /** ctl_error_text() - ... that was not */
 char *ctl_error_text(const char *id, const struct ctl_error *error);
+
+/** ctl_event_text() - an event; @event as @result above, its fields are the line's */
+char *ctl_event_text(cJSON *event);
 
 #endif /* HYP_CTL_MESSAGE_H */

@@ -26,6 +26,8 @@ struct ctl_client {
 	unsigned int deferred; /* what it waits for, or 0 */
 	bool last;	       /* close when the answer is sent */
 	bool eof;	       /* sends nothing more */
+	bool takes_events;
+	bool event_due; /* there is one, not made yet */
 	uint64_t heard_ms;
 };
 
@@ -38,6 +40,8 @@ struct ctl {
 
 static void close_client(struct ctl_client *c)
 {
+	if (c->takes_events)
+		c->ctl->ops.gone(c->ctl->ops.ctx, c);
 	loop_remove(c->ctl->loop, &c->handler);
 	close(c->handler.fd);
 	c->handler.fd = -1;
@@ -72,17 +76,31 @@ static void send_out(struct ctl_client *c)
 }
 
 /* @text: a line, or NULL if there was no memory for one. */
-static void answer(struct ctl_client *c, char *text)
+static void send_line(struct ctl_client *c, char *text)
 {
-	free(c->id);
-	c->id = NULL;
-	c->deferred = 0;
 	c->out = text;
 	c->out_len = text ? strlen(text) : 0;
 	c->out_done = 0;
 	if (!text)
 		c->last = true;
 	send_out(c);
+}
+
+static void answer(struct ctl_client *c, char *text)
+{
+	free(c->id);
+	c->id = NULL;
+	c->deferred = 0;
+	send_line(c, text);
+}
+
+/* Made now, that is the newest; it can be sent at once. */
+static void send_event(struct ctl_client *c)
+{
+	if (!c->event_due || c->last)
+		return;
+	c->event_due = false;
+	send_line(c, ctl_event_text(c->ctl->ops.event(c->ctl->ops.ctx, c)));
 }
 
 static const char *id_of(const struct ctl_client *c)
@@ -108,7 +126,7 @@ static void update(struct ctl_client *c)
 	if (idle && !c->eof)
 		events |= EPOLLIN;
 	/* It can send: a way to be called again in the next turn. */
-	if (c->out || (idle && has_line(c)))
+	if (c->out || (c->event_due && !c->last) || (idle && has_line(c)))
 		events |= EPOLLOUT;
 	loop_rearm(c->ctl->loop, &c->handler, events);
 }
@@ -140,6 +158,36 @@ struct ctl_client *ctl_deferred(struct ctl *ctl, unsigned int what)
 		    ctl->clients[i].deferred == what)
 			return &ctl->clients[i];
 	return NULL;
+}
+
+int ctl_take_events(struct ctl_client *client)
+{
+	struct ctl_client *clients = client->ctl->clients;
+	unsigned int i, nr = 0;
+	const int least = 1;
+
+	if (client->takes_events)
+		return 0;
+	for (i = 0; i < CTL_MAX_CLIENTS; i++)
+		nr += clients[i].handler.fd >= 0 && clients[i].takes_events;
+	if (nr >= CTL_MAX_TAKERS)
+		return -EBUSY;
+	/*
+	 * The kernel makes it the least there is.  A line that has not been read
+	 * fills so much of it, two short ones at most, that the socket is not
+	 * writable until then.
+	 */
+	if (setsockopt(client->handler.fd, SOL_SOCKET, SO_SNDBUF, &least,
+		       sizeof(least)))
+		return -errno;
+	client->takes_events = true;
+	return 0;
+}
+
+void ctl_offer_event(struct ctl_client *client)
+{
+	client->event_due = true;
+	update(client);
 }
 
 static void handle_line(struct ctl_client *c, size_t len)
@@ -206,7 +254,11 @@ static void on_client(void *ctx, uint32_t events)
 		close_client(c);
 		return;
 	}
-	send_out(c);
+	/* An answer may have filled what was room when this was reported. */
+	if (c->out)
+		send_out(c);
+	else if (events & EPOLLOUT)
+		send_event(c);
 	receive(c);
 	handle_input(c);
 	if (c->handler.fd >= 0)
@@ -222,10 +274,10 @@ static bool may_ask(int fd)
 	       (cred.uid == 0 || cred.uid == geteuid());
 }
 
-/* Or the one that has been silent for longest, if that is long. */
+/* Or the one that has been silent for longest, if that is long and no taker's way. */
 static struct ctl_client *find_slot(struct ctl *ctl)
 {
-	struct ctl_client *oldest = &ctl->clients[0];
+	struct ctl_client *oldest = NULL;
 	unsigned int i;
 
 	for (i = 0; i < CTL_MAX_CLIENTS; i++) {
@@ -233,9 +285,11 @@ static struct ctl_client *find_slot(struct ctl *ctl)
 
 		if (c->handler.fd < 0)
 			return c;
-		if (c->heard_ms < oldest->heard_ms)
+		if (!c->takes_events &&
+		    (!oldest || c->heard_ms < oldest->heard_ms))
 			oldest = c;
 	}
+	/* There is one: takers are fewer than clients. */
 	if (now_ms() - oldest->heard_ms < ctl->ops.silent_ms)
 		return NULL;
 	close_client(oldest);

@@ -6,6 +6,11 @@
  * left to take: it may send what it wants and never read, it costs a line of
  * input and one answer.  One request a turn of the loop, so that others and the
  * console have theirs.
+ *
+ * Events go to clients that take them.  One is made only when the client has read
+ * what it was sent before, as far as the least of socket buffers can tell: until
+ * then there is nothing but a mark that there is one.  So a client that does not
+ * read costs no more than others, and reads the newest when it does.
  */
 #ifndef HYP_CTL_SERVER_H
 #define HYP_CTL_SERVER_H
@@ -17,6 +22,8 @@
 
 /* At the same time; one more replaces a silent one or is told to come again. */
 #define CTL_MAX_CLIENTS 16
+/* Of these, who take events: they are silent and keep their places. */
+#define CTL_MAX_TAKERS 8
 
 struct ctl;	   /* opaque */
 struct ctl_client; /* opaque */
@@ -28,12 +35,17 @@ struct ctl_client; /* opaque */
  * @ctx:     its first argument
  * @silent_ms: where all places are taken, who has said nothing for so long gives
  *	     its own to who comes
+ * @event:   the newest event for a client, which is sent now: the fields of its
+ *	     line; NULL: out of memory.  Closes no client and answers none.
+ * @gone:    a client that took events has gone
  */
 struct ctl_ops {
 	void (*request)(void *ctx, struct ctl_client *client,
 			const struct ctl_request *req);
 	void *ctx;
 	uint64_t silent_ms;
+	cJSON *(*event)(void *ctx, struct ctl_client *client);
+	void (*gone)(void *ctx, struct ctl_client *client);
 };
 
 /**
@@ -62,5 +74,21 @@ void ctl_defer(struct ctl_client *client, unsigned int what);
 
 /** ctl_deferred() - a client that waits for @what and still is there; or NULL */
 struct ctl_client *ctl_deferred(struct ctl *ctl, unsigned int what);
+
+/**
+ * ctl_take_events() - a client takes events from now on, until it goes
+ *
+ * Return: 0, also if it does already; -EBUSY if CTL_MAX_TAKERS others do, or
+ * another negative errno.
+ */
+int ctl_take_events(struct ctl_client *client);
+
+/**
+ * ctl_offer_event() - there is one for a client that takes them
+ *
+ * Calls nobody: @ops.event is called in a later turn of the loop, when the client
+ * can take it and no answer is on its way.  To offer again changes nothing.
+ */
+void ctl_offer_event(struct ctl_client *client);
 
 #endif /* HYP_CTL_SERVER_H */

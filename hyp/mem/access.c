@@ -204,6 +204,7 @@ enum mem_fault mem_fault(struct mem *mem, const void *addr, uint64_t *gpa)
 			      &mem->count.fault_stale);
 	if (err == -EFAULT) {
 		mem_count(&mem->count.fault_discard, 1);
+		watch_look(mem);
 		return MEM_FAULT_DISCARD;
 	}
 	return MEM_FAULT_RETRY;

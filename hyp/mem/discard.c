@@ -265,6 +265,8 @@ void discard_flush(struct mem *mem, struct discard_batch *b)
 	b->nr_runs = 0;
 	b->nr_freed += pages;
 	limit_uncharge(mem, pages);
+	if (!pages)
+		watch_look(mem);
 }
 
 void discard_probe(struct mem *mem)

@@ -100,6 +100,8 @@ static void publish(struct mem *mem, uint64_t idx, unsigned int nr,
 	if (wake && filled)
 		uffd_wake(mem->uffd, mem_hva(mem, idx),
 			  (size_t)nr * MEM_PAGE_SIZE);
+	/* Nobody waits for this thread any more. */
+	watch_look(mem);
 }
 
 static int zero_run(struct mem *mem, uint64_t idx, unsigned int nr,

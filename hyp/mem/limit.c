@@ -196,6 +196,7 @@ void limit_uncharge(struct mem *mem, uint64_t nr)
 	limit_note_pressure(mem);
 	if (atomic_load(&l->waiters))
 		wake_waiters(l);
+	watch_look(mem);
 }
 
 uint64_t limit_excess(struct mem *mem)
@@ -209,6 +210,14 @@ uint64_t limit_excess(struct mem *mem)
 	    !atomic_load(&mem->limit.waiters))
 		return 0;
 	return minus(now, minus(limit, 2 * gap_of(limit)));
+}
+
+bool limit_is_stuck(struct mem *mem)
+{
+	struct limit *l = &mem->limit;
+
+	return atomic_load(&l->waiters) &&
+	       atomic_load(&l->charged) >= atomic_load(&l->limit);
 }
 
 void limit_unpinned(struct mem *mem)

@@ -42,7 +42,9 @@ struct mem; /* opaque */
  * @pressure:     called from any thread when it begins (@on) or ends that
  *		  reclaim may discard soon; locks of mem are held: must not
  *		  call back.  May be NULL.
- * @ctx:          first argument of all three
+ * @news:         called once after mem_watch(), from any thread, as soon as
+ *		  there is what it asked for; must not block.  NULL: nobody asks
+ * @ctx:          first argument of all four
  */
 struct mem_config {
 	uint64_t size_bytes;
@@ -56,6 +58,7 @@ struct mem_config {
 	void (*fatal)(void *ctx, int err, const char *what);
 	void (*trouble)(void *ctx, int err, const char *what);
 	void (*pressure)(void *ctx, bool on);
+	void (*news)(void *ctx);
 	void *ctx;
 };
 
@@ -78,10 +81,11 @@ enum mem_fault {
  *
  * Every frame is one of @resident, @preserved and @zero; while frames change,
  * the three may be of different moments.  @resident_peak and @limit are of what
- * is charged: resident frames and those that are being filled.
+ * is @charged: resident frames and those that are being filled.
  */
 struct mem_stats {
 	uint64_t frames, resident, resident_peak, preserved, zero, limit;
+	uint64_t charged;
 	uint64_t discarded_unused, discarded_volatile, discarded_potential;
 	uint64_t discard_lost; /* the guest was faster than the CAS */
 	uint64_t given_up;     /* by mem_give_up() */
@@ -233,6 +237,41 @@ void mem_retry(struct mem *mem);
  *	of it return -ECANCELED.  True after mem_create().
  */
 void mem_bear_trouble(struct mem *mem, bool on);
+
+/**
+ * struct mem_watch - what is no news for who watches
+ * @cost:         mem_cost() of what he has seen
+ * @resident_min: resident frames, of which at least so many
+ * @resident_max: and at most so many are none
+ * @over:	  he has seen more charged than the limit: it is news when there
+ *		  no longer is
+ */
+struct mem_watch {
+	uint64_t cost;
+	uint64_t resident_min, resident_max;
+	bool over;
+};
+
+/**
+ * mem_cost() - events that cost a guest or a disk something, together: grows with
+ * each discard, discard fault, page-out and fault on a preserved frame
+ */
+static inline uint64_t mem_cost(const struct mem_stats *s)
+{
+	return s->fault_preserved + s->fault_discard + s->swapped_out +
+	       s->discarded_unused + s->discarded_volatile +
+	       s->discarded_potential;
+}
+
+/**
+ * mem_watch() - have mem_config.news called once, with the next news
+ * @what: copied; NULL: no more, but a call may be under way
+ *
+ * That may be at once, and before this returns: whatever happened since the
+ * statistics were taken that @what is made of is news.
+ * Context: one thread at a time; no lock of mem held.
+ */
+void mem_watch(struct mem *mem, const struct mem_watch *what);
 
 /** mem_get_stats() - any thread; takes no lock, and as long for any size */
 void mem_get_stats(struct mem *mem, struct mem_stats *out);

@@ -201,6 +201,8 @@ static bool resolve(struct mem *mem, uint64_t idx)
 			  1);
 		__claim_run(mem, idx, &first, &end);
 		frame_unlock(mem, idx);
+		if (!zero) /* now: the read may take its time */
+			watch_look(mem);
 		if (zero)
 			fill_run(mem, first, (unsigned int)(end - first), idx);
 		else

@@ -14,7 +14,9 @@
  *	track.blocks		any thread		atomics; set and cleared
  *						under a stripe of the block
  *	trouble			any thread		trouble.lock, atomics
- *	count			any thread		relaxed atomics
+ *	count			any thread		atomics
+ *	watch			mem_watch()'s caller,	atomics; watch.h
+ *				any thread disarms
  *
  * Lock order: pageout.lock -> stripe -> swap->lock.  limit.lock and trouble.lock
  * are leaves, but for what mem_config.pressure and .trouble take.  No
@@ -36,6 +38,7 @@
 #include "hyp/mem/swap.h"
 #include "hyp/mem/track.h"
 #include "hyp/mem/trouble.h"
+#include "hyp/mem/watch.h"
 
 #define MEM_PAGE_SHIFT 12
 #define MEM_HOLE_START (3ull << 30)
@@ -76,6 +79,7 @@ struct mem {
 	struct reclaim reclaim;
 	struct track track;
 	struct trouble trouble;
+	struct watch watch;
 	struct mem_counters count;
 
 	/* ESSA_FEAT_* in use; 0: every frame counts as Stable */
@@ -87,9 +91,10 @@ struct mem {
 	bool started;
 };
 
+/* Sequentially consistent, for watch.h; on x86 that costs nothing more. */
 static inline void mem_count(_Atomic uint64_t *counter, uint64_t n)
 {
-	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+	atomic_fetch_add(counter, n);
 }
 
 /* Frames change their content, in the counters. */
@@ -98,9 +103,18 @@ static inline void mem_recount(struct mem *mem, enum frame_content from,
 {
 	if (!n)
 		return;
-	atomic_fetch_sub_explicit(&mem->count.content[from], n,
-				  memory_order_relaxed);
+	atomic_fetch_sub(&mem->count.content[from], n);
 	mem_count(&mem->count.content[to], n);
+}
+
+/*
+ * Something that is watched has been changed, and counted: is it news?
+ * Context: no stripe held, so that who is told may make a system call.
+ */
+static inline void watch_look(struct mem *mem)
+{
+	if (atomic_load(&mem->watch.armed))
+		__watch_look(mem);
 }
 
 static inline bool mem_is_stopping(struct mem *mem)

@@ -17,6 +17,7 @@ void mem_get_stats(struct mem *mem, struct mem_stats *out)
 		.resident = atomic_load(&c->content[FRAME_RESIDENT]),
 		.resident_peak = atomic_load(&mem->limit.peak),
 		.limit = limit == UINT64_MAX ? 0 : limit,
+		.charged = atomic_load(&mem->limit.charged),
 		.preserved = atomic_load(&c->content[FRAME_PRESERVED]),
 		.zero = atomic_load(&c->content[FRAME_ZERO]),
 		.discarded_unused = atomic_load(&c->discarded_unused),

@@ -202,6 +202,24 @@ static void bad_lines_are_refused_with_a_reason(void **state)
 		{ "hyp run --kernel @S --record x --cpus 2", "--cpus 1" },
 		{ "hyp run --kernel @S --timeout soon", "--timeout" },
 		{ "hyp run --kernel @S --stats-ms 0", "--stats-ms" },
+		{ "hyp run --kernel @S --share most=1M", "--share: \"most\"" },
+		{ "hyp run --kernel @S --share min=20M,,max=1M", "\"\"" },
+		{ "hyp run --kernel @S --share min",
+		  "min: \"\" is not a size" },
+		{ "hyp run --kernel @S --share min=1M=2", "\"1M=2\"" },
+		{ "hyp run --kernel @S --share min=99999999999999999999999999999999",
+		  "min: \"9999" },
+		{ "hyp run --kernel @S --share min=5K", "multiple of 4K" },
+		{ "hyp run --kernel @S --share max=257M",
+		  "max: 263168K is more than the VM's memory, 262144K" },
+		{ "hyp run --kernel @S --share max=64M,entitlement=65M",
+		  "entitlement: " },
+		{ "hyp run --kernel @S --share min=64M,entitlement=63M",
+		  "min: " },
+		{ "hyp run --kernel @S --share max=8M", "lowest limit" },
+		{ "hyp run --kernel @S --share weight=0", "1 to 10000" },
+		{ "hyp run --kernel @S --share weight=10001", "1 to 10000" },
+		{ "hyp run --kernel @S --share weight=1K", "not a number" },
 	};
 	enum config_action action;
 	struct config cfg;
@@ -214,6 +232,38 @@ static void bad_lines_are_refused_with_a_reason(void **state)
 		if (!strstr(why.text, cases[i].reason) ||
 		    strchr(why.text, '\n'))
 			fail_msg("\"%s\" says \"%s\"", cases[i].line, why.text);
+		config_fini(&cfg);
+	}
+}
+
+static void a_share_follows_from_what_is_said_of_it(void **state)
+{
+	static const struct {
+		const char *said;
+		struct share share;
+	} cases[] = {
+		{ "", { 16 * MIB, 256 * MIB, 256 * MIB, 100 } },
+		{ "--share max=64M", { 16 * MIB, 64 * MIB, 64 * MIB, 100 } },
+		{ "--share entitlement=8M,weight=7",
+		  { 8 * MIB, 8 * MIB, 256 * MIB, 7 } },
+		{ "--share min=64M,entitlement=128M,max=200M,weight=10000",
+		  { 64 * MIB, 128 * MIB, 200 * MIB, 10000 } },
+		/* The last says it all. */
+		{ "--share min=64M --share weight=3",
+		  { 16 * MIB, 256 * MIB, 256 * MIB, 3 } },
+	};
+	enum config_action action;
+	struct config cfg;
+	struct why why;
+	char line[200];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		snprintf(line, sizeof(line), "hyp run --kernel @S %s",
+			 cases[i].said);
+		assert_int_equal(parse(*state, line, &cfg, &action, &why), 0);
+		assert_memory_equal(&cfg.share, &cases[i].share,
+				    sizeof(cfg.share));
 		config_fini(&cfg);
 	}
 }
@@ -308,6 +358,7 @@ int main(void)
 		cmocka_unit_test(a_full_command_line_is_understood),
 		cmocka_unit_test(help_wins_over_errors_behind_it),
 		cmocka_unit_test(bad_lines_are_refused_with_a_reason),
+		cmocka_unit_test(a_share_follows_from_what_is_said_of_it),
 		cmocka_unit_test(the_smallest_limit_is_accepted),
 		cmocka_unit_test(a_file_has_options_and_the_command_line_wins),
 		cmocka_unit_test(errors_in_a_file_name_its_line),

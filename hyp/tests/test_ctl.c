@@ -39,11 +39,64 @@ struct rig {
 	struct ctl *ctl;
 	struct loop_handler released; /* eventfd: answer who waits */
 	pthread_t thread;
+	/* The loop's thread's. */
+	struct ctl_client *takers[CTL_MAX_TAKERS];
+	uint64_t nr_events;
 };
 
 static struct rig *rig;
 
-/* echo: its "text"; big: 60000 bytes; wait: when somebody says "release". */
+static void take(struct ctl_client *client)
+{
+	struct ctl_error error;
+	unsigned int i;
+
+	if (ctl_take_events(client)) {
+		ctl_error_set(&error, "", "too many takers");
+		ctl_refuse(client, &error);
+		return;
+	}
+	for (i = 0; rig->takers[i] && rig->takers[i] != client; i++)
+		;
+	rig->takers[i] = client;
+	ctl_answer(client, cJSON_CreateObject());
+}
+
+static void offer(void)
+{
+	unsigned int i;
+
+	rig->nr_events++;
+	for (i = 0; i < CTL_MAX_TAKERS; i++)
+		if (rig->takers[i])
+			ctl_offer_event(rig->takers[i]);
+}
+
+static cJSON *on_event(void *ctx, struct ctl_client *client)
+{
+	cJSON *out = cJSON_CreateObject();
+
+	(void)ctx;
+	(void)client;
+	cJSON_AddStringToObject(out, "event", "count");
+	ctl_add_u64(out, "n", rig->nr_events);
+	return out;
+}
+
+static void on_gone(void *ctx, struct ctl_client *client)
+{
+	unsigned int i;
+
+	(void)ctx;
+	for (i = 0; rig->takers[i] != client; i++)
+		;
+	rig->takers[i] = NULL;
+}
+
+/*
+ * echo: its "text"; big: 60000 bytes; wait: when somebody says "release"; take:
+ * events; event: there is one.
+ */
 static void on_request(void *ctx, struct ctl_client *client,
 		       const struct ctl_request *req)
 {
@@ -66,6 +119,12 @@ static void on_request(void *ctx, struct ctl_client *client,
 		ctl_defer(client, 1);
 		return;
 	}
+	if (!strcmp(req->command, "take")) {
+		take(client);
+		return;
+	}
+	if (!strcmp(req->command, "event"))
+		offer();
 	if (!strcmp(req->command, "release"))
 		loop_event_set(rig->released.fd);
 	out = cJSON_CreateObject();
@@ -100,7 +159,12 @@ static void *serve(void *arg)
 
 static int setup_silent(void **state, uint64_t silent_ms)
 {
-	struct ctl_ops ops = { on_request, NULL, silent_ms };
+	struct ctl_ops ops = {
+		.request = on_request,
+		.silent_ms = silent_ms,
+		.event = on_event,
+		.gone = on_gone,
+	};
 	struct why why = { "" };
 
 	rig = calloc(1, sizeof(*rig));
@@ -427,6 +491,119 @@ static void a_late_answer_reaches_who_is_still_there(void **state)
 	close(fd);
 }
 
+#define SAY(command) "{\"version\":1,\"id\":8,\"command\":\"" command "\"}"
+
+static int dial_taker(void)
+{
+	int fd = dial(rig->path);
+
+	say_line(fd, SAY("take"));
+	assert_hears(fd, "\"ok\":true");
+	return fd;
+}
+
+static void make_events(int fd, unsigned int nr)
+{
+	while (nr--) {
+		say_line(fd, SAY("event"));
+		assert_string_equal(
+			hear(fd),
+			"{\"version\":1,\"id\":8,\"ok\":true,\"result\":{}}");
+	}
+}
+
+static void a_taker_that_does_not_read_gets_the_newest_event(void **state)
+{
+	static const char newest[] =
+		"{\"version\":1,\"event\":\"count\",\"n\":1000}";
+	int taker = dial_taker(), fd = dial(rig->path);
+	unsigned int i;
+
+	(void)state;
+	make_events(fd, 1000);
+	/* At most two so short ones that were there before. */
+	for (i = 0; strcmp(hear(taker), newest) != 0; i++)
+		assert_true(i < 2);
+	say_line(taker, ECHO("1"));
+	assert_hears(taker, "\"id\":1,\"ok\":true");
+	make_events(fd, 1);
+	assert_hears(taker, "\"n\":1001}");
+	/* Who has not asked for them has got none: make_events() looks. */
+	close(taker);
+	make_events(fd, 1);
+	close(fd);
+}
+
+static void events_come_between_answers(void **state)
+{
+	int taker = dial_taker(), fd = dial(rig->path);
+	unsigned int answers = 0, events = 0, i;
+	const char *line;
+
+	(void)state;
+	for (i = 0; i < 8; i++)
+		say_line(taker, SAY("big"));
+	while (answers < 8 || !events) {
+		make_events(fd, 1);
+		line = hear(taker);
+		if (strstr(line, "\"event\"")) {
+			assert_true(strlen(line) < 100);
+			events++;
+		} else {
+			assert_true(strlen(line) > 60000);
+			answers++;
+		}
+		assert_int_equal(line[strlen(line) - 1], '}');
+	}
+	close(taker);
+	close(fd);
+	assert_serves();
+}
+
+static void events_come_while_an_answer_is_late(void **state)
+{
+	int taker = dial_taker(), fd = dial(rig->path);
+
+	(void)state;
+	say_line(taker, SAY("wait"));
+	make_events(fd, 1);
+	assert_hears(taker, "\"n\":1}");
+	/* The release may have been ahead of the wait. */
+	do {
+		say_line(fd, SAY("release"));
+		assert_hears(fd, "\"ok\":true");
+		make_events(fd, 1);
+	} while (strstr(hear(taker), "\"event\""));
+	close(taker);
+	close(fd);
+}
+
+static void takers_are_few_and_keep_their_places(void **state)
+{
+	int takers[CTL_MAX_TAKERS], fd;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < CTL_MAX_TAKERS; i++)
+		takers[i] = dial_taker();
+	fd = dial(rig->path);
+	say_line(fd, SAY("take"));
+	assert_hears(fd, "too many takers");
+	say_line(takers[0], SAY("take"));
+	assert_hears(takers[0], "\"ok\":true");
+	/* All that are silent make room, but for them. */
+	for (i = 0; i < 2 * CTL_MAX_CLIENTS; i++) {
+		fd = dial(rig->path);
+		say_line(fd, ECHO("1"));
+		assert_hears(fd, "\"ok\":true");
+	}
+	make_events(fd, 1);
+	for (i = 0; i < CTL_MAX_TAKERS; i++) {
+		assert_hears(takers[i], "\"n\":1}");
+		close(takers[i]);
+	}
+}
+
 static void the_socket_is_its_owners_and_goes_with_the_server(void **state)
 {
 	struct ctl_socket other = { 0 };
@@ -517,6 +694,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(who_is_silent_makes_room,
 						setup_impatient, teardown),
 		CASE(a_late_answer_reaches_who_is_still_there),
+		CASE(a_taker_that_does_not_read_gets_the_newest_event),
+		CASE(events_come_between_answers),
+		CASE(events_come_while_an_answer_is_late),
+		cmocka_unit_test_setup_teardown(
+			takers_are_few_and_keep_their_places, setup_impatient,
+			teardown),
 		CASE(the_socket_is_its_owners_and_goes_with_the_server),
 		CASE(what_a_crashed_server_leaves_goes_or_is_replaced),
 		cmocka_unit_test(names_are_file_names),

@@ -12,6 +12,7 @@
 #include "hyp/kvm/cpuid.h"
 #include "hyp/kvm/layout.h"
 #include "hyp/vm/priv.h"
+#include "hyp/vm/watch.h"
 
 static void on_mem_fatal(void *ctx, int err, const char *what)
 {
@@ -81,6 +82,7 @@ static int create_mem(struct vm *vm, struct why *why)
 		.fatal = on_mem_fatal,
 		.trouble = on_mem_trouble,
 		.pressure = on_pressure,
+		.news = vm_news,
 		.ctx = vm,
 	};
 	const char *text = NULL;

@@ -5,20 +5,18 @@
 #include "hyp/vm/control.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
-
-#include <essa/abi.h>
 
 #include "hyp/ctl/listen.h"
 #include "hyp/ctl/path.h"
 #include "hyp/ctl/server.h"
-#include "hyp/stats.h"
+#include "hyp/vm/commands.h"
+#include "hyp/vm/describe.h"
 #include "hyp/vm/priv.h"
+#include "hyp/vm/watch.h"
 
 /* What an answer may wait for. */
 #define WAIT_PAUSED  1
@@ -34,204 +32,6 @@ struct control {
 	uint64_t discarded_frames;     /* atomic */
 	bool discarding;	       /* until the event has been seen */
 };
-
-static cJSON *add_string(cJSON *object, const char *name, const char *text)
-{
-	return text ? cJSON_AddStringToObject(object, name, text) :
-		      cJSON_AddNullToObject(object, name);
-}
-
-static void add_bytes_or_null(cJSON *object, const char *name, uint64_t bytes)
-{
-	if (bytes)
-		ctl_add_u64(object, name, bytes);
-	else
-		cJSON_AddNullToObject(object, name);
-}
-
-static void add_state(struct vm *vm, cJSON *object)
-{
-	struct pause_state pause;
-	cJSON *reasons;
-	unsigned int i;
-
-	vm_pause_state(vm, &pause);
-	cJSON_AddStringToObject(object, "state",
-				!pause.reasons ? "running" :
-				pause.settled  ? "paused" :
-						 "pausing");
-	reasons = cJSON_AddArrayToObject(object, "paused_by");
-	for (i = 0; i < VM_PAUSE_NR; i++)
-		if (pause.reasons >> i & 1)
-			cJSON_AddItemToArray(
-				reasons, cJSON_CreateString(vm_pause_names[i]));
-}
-
-static void add_limit(struct vm *vm, cJSON *object)
-{
-	struct mem_stats mem;
-
-	mem_get_stats(vm->mem, &mem);
-	add_bytes_or_null(object, "limit_bytes", mem.limit * MEM_PAGE_SIZE);
-	ctl_add_u64(object, "resident_bytes", mem.resident * MEM_PAGE_SIZE);
-}
-
-static void add_features(struct vm *vm, cJSON *object)
-{
-	cJSON *features = cJSON_AddArrayToObject(object, "features");
-
-	if (!vm->cfg->hints)
-		return;
-	cJSON_AddItemToArray(features, cJSON_CreateString("hints"));
-	if (mem_features(vm->mem) & ESSA_FEAT_POTENTIAL)
-		cJSON_AddItemToArray(features, cJSON_CreateString("potential"));
-	if (vm->cfg->storm)
-		cJSON_AddItemToArray(features, cJSON_CreateString("storm"));
-	if (vm->cfg->test_hooks)
-		cJSON_AddItemToArray(features,
-				     cJSON_CreateString("test-hooks"));
-}
-
-static void add_disks(struct vm *vm, cJSON *object)
-{
-	cJSON *disks = cJSON_AddArrayToObject(object, "disks");
-	unsigned int i;
-
-	for (i = 0; i < vm->cfg->nr_disks; i++) {
-		cJSON *disk = cJSON_CreateObject();
-
-		cJSON_AddStringToObject(disk, "path", vm->cfg->disks[i].path);
-		cJSON_AddBoolToObject(disk, "read_only",
-				      vm->cfg->disks[i].read_only);
-		cJSON_AddItemToArray(disks, disk);
-	}
-}
-
-/* Every command: the request's fields have been checked to be known ones. */
-
-static void do_info(struct vm *vm, struct ctl_client *client,
-		    const struct ctl_request *req)
-{
-	cJSON *out = cJSON_CreateObject();
-
-	(void)req;
-	cJSON_AddStringToObject(out, "name", vm->cfg->name);
-	ctl_add_u64(out, "pid", (uint64_t)getpid());
-	cJSON_AddStringToObject(out, "hyp", HYP_VERSION);
-	cJSON_AddStringToObject(out, "kernel", vm->cfg->kernel);
-	add_string(out, "initrd", vm->cfg->initrd);
-	cJSON_AddStringToObject(out, "cmdline", vm->cfg->cmdline);
-	ctl_add_u64(out, "cpus", vm->cfg->cpus);
-	ctl_add_u64(out, "mem_bytes", vm->cfg->mem_bytes);
-	add_limit(vm, out);
-	add_string(out, "swap_dir", vm->cfg->swap_dir);
-	add_bytes_or_null(out, "swap_bytes",
-			  vm->cfg->swap_dir ? vm->cfg->swap_bytes : 0);
-	add_features(vm, out);
-	add_disks(vm, out);
-	add_state(vm, out);
-	ctl_add_u64(out, "uptime_ms", now_ms() - vm->start_ms);
-	ctl_answer(client, out);
-}
-
-static void add_counter(void *ctx, const char *name, uint64_t value)
-{
-	ctl_add_u64(ctx, name, value);
-}
-
-static void add_frames(cJSON *object, const struct mem_dist *dist)
-{
-	static const char *const usages[] = { "S", "U", "V", "P" };
-	static const char *const contents[] = { "r", "p", "z" };
-	cJSON *frames = cJSON_AddObjectToObject(object, "frames");
-	unsigned int i, j;
-
-	for (i = 0; i < ARRAY_SIZE(usages); i++) {
-		cJSON *row = cJSON_AddObjectToObject(frames, usages[i]);
-
-		for (j = 0; j < ARRAY_SIZE(contents); j++)
-			ctl_add_u64(row, contents[j], dist->n[i][j]);
-	}
-}
-
-static void do_stat(struct vm *vm, struct ctl_client *client,
-		    const struct ctl_request *req)
-{
-	cJSON *out = cJSON_CreateObject();
-	struct timespec now;
-	struct stats s;
-
-	(void)req;
-	vm_take_stats(vm, &s);
-	clock_gettime(CLOCK_REALTIME, &now);
-	cJSON_AddStringToObject(out, "name", vm->cfg->name);
-	ctl_add_u64(out, "timestamp_ms",
-		    (uint64_t)now.tv_sec * 1000 +
-			    (uint64_t)now.tv_nsec / 1000000);
-	ctl_add_u64(out, "uptime_ms", s.ms);
-	add_state(vm, out);
-	ctl_add_u64(out, "page_bytes", MEM_PAGE_SIZE);
-	ctl_add_u64(out, "mem_bytes", vm->cfg->mem_bytes);
-	add_bytes_or_null(out, "limit_bytes", s.mem.limit * MEM_PAGE_SIZE);
-	add_frames(out, &s.dist);
-	stats_each(&s, add_counter, cJSON_AddObjectToObject(out, "counters"));
-	ctl_answer(client, out);
-}
-
-/* Return: 0 or -EINVAL. */
-static int parse_limit(const struct vm *vm, const struct ctl_request *req,
-		       uint64_t *bytes, struct ctl_error *error)
-{
-	const cJSON *item =
-		cJSON_GetObjectItemCaseSensitive(req->object, "limit");
-	int err;
-
-	if (cJSON_IsString(item) && !strcmp(item->valuestring, "none")) {
-		*bytes = 0;
-		return 0;
-	}
-	err = ctl_number(req, "limit", bytes, error);
-	if (err == -ENOENT)
-		return ctl_error_set(error, "limit", "missing");
-	if (err)
-		return ctl_error_set(error, "limit",
-				     "neither a number of bytes nor \"none\"");
-	if (*bytes % MEM_PAGE_SIZE || *bytes < CONFIG_LIMIT_FLOOR ||
-	    *bytes > vm->cfg->mem_bytes)
-		return ctl_error_set(
-			error, "limit",
-			"%" PRIu64
-			" is not a multiple of %u from %llu to %" PRIu64
-			" bytes",
-			*bytes, MEM_PAGE_SIZE, CONFIG_LIMIT_FLOOR,
-			vm->cfg->mem_bytes);
-	if (!vm->cfg->swap_dir && *bytes < vm->cfg->mem_bytes)
-		return ctl_error_set(
-			error, "limit",
-			"this VM has no swap file for what it would lose; it was started with --swap none");
-	return 0;
-}
-
-static void do_limit(struct vm *vm, struct ctl_client *client,
-		     const struct ctl_request *req)
-{
-	struct ctl_error error;
-	uint64_t bytes = 0;
-	cJSON *out;
-	int err;
-
-	err = parse_limit(vm, req, &bytes, &error);
-	if (!err && mem_set_limit(vm->mem, bytes))
-		err = ctl_error_set(&error, "limit", "%" PRIu64 " is refused",
-				    bytes);
-	if (err) {
-		ctl_refuse(client, &error);
-		return;
-	}
-	out = cJSON_CreateObject();
-	add_limit(vm, out);
-	ctl_answer(client, out);
-}
 
 static void do_pause(struct vm *vm, struct ctl_client *client,
 		     const struct ctl_request *req)
@@ -249,7 +49,7 @@ static void on_paused(void *ctx)
 
 	while ((client = ctl_deferred(vm->control->server, WAIT_PAUSED))) {
 		out = cJSON_CreateObject();
-		add_state(vm, out);
+		describe_state(vm, out);
 		ctl_answer(client, out);
 	}
 }
@@ -273,7 +73,7 @@ static void do_resume(struct vm *vm, struct ctl_client *client,
 	       (waits = ctl_deferred(vm->control->server, WAIT_PAUSED)))
 		ctl_refuse(waits, &error);
 	out = cJSON_CreateObject();
-	add_state(vm, out);
+	describe_state(vm, out);
 	ctl_answer(client, out);
 }
 
@@ -380,6 +180,10 @@ static void do_discard(struct vm *vm, struct ctl_client *client,
 
 static const char *const no_fields[] = { NULL };
 static const char *const limit_fields[] = { "limit", NULL };
+static const char *const share_fields[] = { "min", "entitlement", "max",
+					    "weight", NULL };
+static const char *const balloon_fields[] = { "target", NULL };
+static const char *const watch_fields[] = { "interval_ms", NULL };
 static const char *const stop_fields[] = { "force", NULL };
 static const char *const discard_fields[] = { "bytes", NULL };
 
@@ -389,9 +193,12 @@ static const struct {
 	void (*fn)(struct vm *vm, struct ctl_client *client,
 		   const struct ctl_request *req);
 } commands[] = {
-	{ "info", no_fields, do_info },
-	{ "stat", no_fields, do_stat },
-	{ "limit", limit_fields, do_limit },
+	{ "info", no_fields, vm_do_info },
+	{ "stat", no_fields, vm_do_stat },
+	{ "limit", limit_fields, vm_do_limit },
+	{ "share", share_fields, vm_do_share },
+	{ "balloon", balloon_fields, vm_do_balloon },
+	{ "watch", watch_fields, vm_do_watch },
 	{ "pause", no_fields, do_pause },
 	{ "resume", no_fields, do_resume },
 	{ "stop", stop_fields, do_stop },
@@ -440,6 +247,10 @@ int vm_open_control(struct vm *vm, struct why *why)
 	if (!vm->control)
 		return why_set(why, -ENOMEM, "control socket");
 	vm->control->discarded.fd = -1;
+	/* Now: mem's threads and the vCPUs will find it there. */
+	err = vm_watch_open(vm);
+	if (err)
+		return why_set(why, err, "control socket");
 	if (vm->cfg->control)
 		return ctl_listen(&vm->control->socket, vm->cfg->control, false,
 				  why);
@@ -452,7 +263,13 @@ int vm_open_control(struct vm *vm, struct why *why)
 
 int vm_serve_control(struct vm *vm, struct why *why)
 {
-	struct ctl_ops ops = { on_request, vm, SILENT_MS };
+	struct ctl_ops ops = {
+		.request = on_request,
+		.ctx = vm,
+		.silent_ms = SILENT_MS,
+		.event = vm_watch_event,
+		.gone = vm_watch_gone,
+	};
 	struct control *c = vm->control;
 	int err;
 
@@ -469,6 +286,8 @@ int vm_serve_control(struct vm *vm, struct why *why)
 	err = c->discarded.fd;
 	if (err >= 0)
 		err = loop_add(vm->loop, &c->discarded, EPOLLIN);
+	if (!err)
+		err = vm_watch_serve(vm);
 	if (err)
 		return why_set(why, err, "cannot serve the control socket");
 	vm->pause.settled = on_paused;
@@ -489,4 +308,5 @@ void vm_close_control(struct vm *vm)
 		close(c->discarded.fd);
 	free(c);
 	vm->control = NULL;
+	vm_watch_close(vm);
 }

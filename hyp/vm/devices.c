@@ -7,6 +7,7 @@
 
 #include "hyp/kvm/layout.h"
 #include "hyp/vm/priv.h"
+#include "hyp/vm/watch.h"
 
 /* Slots of virtio devices; disks come first: their order gives them names. */
 #define SLOT_BALLOON CONFIG_MAX_DISKS
@@ -117,6 +118,7 @@ static int create_balloon(struct vm *vm)
 		err = balloon_set_target(vm->balloon, vm->cfg->balloon_bytes);
 	if (err)
 		return err;
+	balloon_on_change(vm->balloon, vm_news, vm);
 	/* Nobody but the file wants them. */
 	if (vm->cfg->stats_path)
 		balloon_stats_every(vm->balloon,

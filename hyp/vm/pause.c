@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "hyp/vm/priv.h"
+#include "hyp/vm/watch.h"
 
 const char *const vm_pause_names[VM_PAUSE_NR] = { "user", "swap" };
 
@@ -30,6 +31,7 @@ static void on_left(void *ctx, uint32_t events)
 	vm_pause_state(vm, &state);
 	if (state.settled && vm->pause.settled)
 		vm->pause.settled(vm->pause.settled_ctx);
+	vm_news(vm);
 }
 
 void vm_pause_left(void *ctx)
@@ -61,6 +63,7 @@ void vm_pause(struct vm *vm, enum vm_pause_reason reason)
 	pthread_mutex_unlock(&p->lock);
 	/* None of them may have been in the guest. */
 	vm_pause_left(vm);
+	vm_news(vm);
 }
 
 void vm_resume(struct vm *vm, enum vm_pause_reason reason)
@@ -76,6 +79,7 @@ void vm_resume(struct vm *vm, enum vm_pause_reason reason)
 	}
 	p->reasons &= ~reason;
 	pthread_mutex_unlock(&p->lock);
+	vm_news(vm);
 }
 
 void vm_pause_state(struct vm *vm, struct pause_state *out)

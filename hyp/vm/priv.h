@@ -24,6 +24,7 @@
 #include "hyp/vm/vm.h"
 
 struct control;
+struct watchers;
 
 struct vm {
 	const struct config *cfg;
@@ -49,8 +50,10 @@ struct vm {
 	uint64_t info_gpa;
 	struct loop_handler signals, timeout, stats_tick;
 	FILE *stats_file, *summary_file;
-	struct record *record;	 /* NULL: none */
-	struct control *control; /* NULL: no control socket */
+	struct record *record;	   /* NULL: none */
+	struct control *control;   /* NULL: no control socket */
+	struct watchers *watchers; /* NULL: likewise */
+	struct share share;
 	uint64_t start_ms;
 
 	/* Why the VM stops: written once, by whoever sets @stopping first. */

@@ -128,6 +128,7 @@ int vm_create(struct vm **out, const struct config *cfg, struct why *why)
 	if (!vm)
 		return why_set(why, -ENOMEM, "VM");
 	vm->cfg = cfg;
+	vm->share = cfg->share;
 	vm->signals.fd = vm->timeout.fd = vm->stats_tick.fd = -1;
 	pthread_mutex_init(&vm->gate, NULL);
 	vm_pause_init(vm);

@@ -45,6 +45,8 @@ struct balloon {
 	uint64_t max_bytes;
 	struct worker worker;
 	int timer_fd;
+	void (*changed)(void *ctx); /* NULL: nobody wants to know */
+	void *changed_ctx;
 
 	/* Atomic; target by the host, the others by the guest's registers. */
 	uint32_t target, actual, poison;
@@ -311,12 +313,19 @@ static void balloon_virtio_notify(void *dev)
 	worker_kick(&((struct balloon *)dev)->worker);
 }
 
+static void set_actual(struct balloon *b, uint32_t frames)
+{
+	__atomic_store_n(&b->actual, frames, __ATOMIC_RELAXED);
+	if (b->changed)
+		b->changed(b->changed_ctx);
+}
+
 /* A balloon whose driver is gone is empty. */
 static void balloon_virtio_reset(void *dev)
 {
 	struct balloon *b = dev;
 
-	__atomic_store_n(&b->actual, 0, __ATOMIC_RELAXED);
+	set_actual(b, 0);
 	__atomic_store_n(&b->poison, 0, __ATOMIC_RELAXED);
 }
 
@@ -349,7 +358,7 @@ static void balloon_config_write(void *dev, uint64_t offset, const void *data,
 	memcpy(&value, data, sizeof(value));
 	value = le32toh(value);
 	if (offset == offsetof(struct virtio_balloon_config, actual))
-		__atomic_store_n(&b->actual, value, __ATOMIC_RELAXED);
+		set_actual(b, value);
 	else if (offset == offsetof(struct virtio_balloon_config, poison_val))
 		__atomic_store_n(&b->poison, value, __ATOMIC_RELAXED);
 }
@@ -395,6 +404,13 @@ int balloon_create(struct balloon **out, struct mem *mem, uint64_t max_bytes,
 	}
 	*out = b;
 	return 0;
+}
+
+void balloon_on_change(struct balloon *balloon, void (*fn)(void *ctx),
+		       void *ctx)
+{
+	balloon->changed = fn;
+	balloon->changed_ctx = ctx;
 }
 
 int balloon_start(struct balloon *balloon)

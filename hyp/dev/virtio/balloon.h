@@ -62,6 +62,17 @@ struct balloon_state {
 int balloon_create(struct balloon **out, struct mem *mem, uint64_t max_bytes,
 		   const struct virtio_irq *irq);
 
+/**
+ * balloon_on_change() - be told when the guest says that it has more or less there
+ * @fn:  any vCPU's thread, with a lock of the transport held: must not block nor
+ *	 call back
+ * @ctx: its argument
+ *
+ * Before a guest runs.
+ */
+void balloon_on_change(struct balloon *balloon, void (*fn)(void *ctx),
+		       void *ctx);
+
 /** balloon_start() - start its thread. Return: 0 or a negative errno. */
 int balloon_start(struct balloon *balloon);
 
