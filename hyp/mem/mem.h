@@ -8,6 +8,7 @@
 #ifndef HYP_MEM_H
 #define HYP_MEM_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +44,8 @@ struct mem; /* opaque */
  *		  reclaim may discard soon; locks of mem are held: must not
  *		  call back.  May be NULL.
  * @ctx:          first argument of all three
+ * @start_thread: starts a thread ("pager", "reclaim"); thread_start() of hyp.
+ *		  NULL: as pthread_create()
  */
 struct mem_config {
 	uint64_t size_bytes;
@@ -57,6 +60,8 @@ struct mem_config {
 	void (*trouble)(void *ctx, int err, const char *what);
 	void (*pressure)(void *ctx, bool on);
 	void *ctx;
+	int (*start_thread)(pthread_t *out, const char *name,
+			    void *(*fn)(void *arg), void *arg);
 };
 
 /** struct mem_region - guest-physical range of RAM and where hyp sees it */

@@ -11,6 +11,7 @@
 #include "hyp/kvm/boot.h"
 #include "hyp/kvm/cpuid.h"
 #include "hyp/kvm/layout.h"
+#include "hyp/thread.h"
 #include "hyp/vm/priv.h"
 
 static void on_mem_fatal(void *ctx, int err, const char *what)
@@ -82,6 +83,7 @@ static int create_mem(struct vm *vm, struct why *why)
 		.trouble = on_mem_trouble,
 		.pressure = on_pressure,
 		.ctx = vm,
+		.start_thread = thread_start,
 	};
 	const char *text = NULL;
 	int err;
