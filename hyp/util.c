@@ -28,7 +28,8 @@ int why_set(struct why *why, int err, const char *fmt, ...)
 	return err ? err : -EINVAL;
 }
 
-static void vlog(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static void vlog(const char *fmt,
+						       va_list ap)
 {
 	char line[1200] = "hyp: ";
 	const size_t prefix = strlen(line);

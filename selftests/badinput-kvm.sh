@@ -57,7 +57,8 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 	modes=$(stat -c '%a %n' /dev/kvm /dev/userfaultfd) uffd=$(cat $sysctl)
 	trap '[ ! -e /dev/kvm.away ] || mv /dev/kvm.away /dev/kvm
 		echo "$modes" | xargs -n 2 chmod; echo "$uffd" >$sysctl; rm -rf "$work"' EXIT
-	chmod 666 /dev/kvm /dev/userfaultfd
+	chmod 666 /dev/kvm
+	chmod 604 /dev/userfaultfd
 	echo 0 >$sysctl
 fi
 cp "$hog" "$work/hog.elf"

@@ -23,7 +23,7 @@ static int open_fd(void)
 	if (fd >= 0)
 		return fd;
 	err = errno;
-	dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	dev = open("/dev/userfaultfd", O_RDONLY | O_CLOEXEC);
 	if (dev < 0)
 		return -err;
 	fd = ioctl(dev, USERFAULTFD_IOC_NEW, flags);
