@@ -106,7 +106,7 @@ $(lab)/lab.cpio.gz: $(lab)/agent $(lab)/deb/stamp tools/lab/mkinitrd
 	$(Q)sh tools/lab/mkinitrd $< $(@D)/deb $@
 $(lab)/ready: $(lab)/host $(lab)/lab.cpio.gz $(lab)/kernel
 	$(Q)touch $@
-include kernel-patches/Kbuild essa-emu/models/Kbuild selftests/Kbuild
+include kernel-patches/Kbuild essa-emu/models/Kbuild selftests/Kbuild hyp/fuzz/Kbuild
 
 $(O)/tools/disk/mkfiles: $(call objs,$(disk-gen-y))
 	$(call msg,LD,$@)
@@ -186,6 +186,7 @@ check-all: all style $(tests) $(sim-broken) $(guests) $(count-plugin) $(selftest
 		$(kernel)/bzImage $(kselftest-initrd) $(O)/disk.img
 	$(Q)$(MAKE) SAN=address,undefined all-tests
 	$(Q)$(MAKE) SAN=thread all-tests
+	$(Q)$(fuzz-make) fuzz-targets
 	$(Q)$(MAKE) O=$(O)/late CFLAGS=-DHYP_BREAK_LATE_RELEASE all
 	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(call tests-in,$(tsan-dir)) \
 	  $(selftests)

@@ -52,7 +52,7 @@ const char *config_help(void)
 "                    guest is told to make them through the slow path; needs\n"
 "                    --cpus 1 and hints\n"
 "  --timeout SEC     stop the guest after SEC seconds\n"
-"  --no-sandbox      no seccomp filter; for debuggers and sanitizers\n"
+"  --no-sandbox      no seccomp filters; for debuggers and sanitizers\n"
 "  --help            this text\n"
 "\n"
 "SIZE takes K, M or G.  SIGUSR1 prints the page states to standard error,\n"

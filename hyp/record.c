@@ -9,6 +9,7 @@
 #include <essa/abi.h>
 
 #include "essa-emu/trace/trace.h"
+#include "hyp/thread.h"
 
 /* Two halves: one fills while the other is written.  256 KiB each. */
 #define HALF_EVENTS 8192u
@@ -155,9 +156,9 @@ int record_start(struct record *rec, void (*fail)(void *ctx, int err),
 
 	rec->fail = fail;
 	rec->ctx = ctx;
-	err = pthread_create(&rec->thread, NULL, record_thread, rec);
+	err = thread_start(&rec->thread, "record", record_thread, rec);
 	rec->started = !err;
-	return -err;
+	return err;
 }
 
 int record_finish(struct record *rec, uint64_t *nr)

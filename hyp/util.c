@@ -28,7 +28,8 @@ int why_set(struct why *why, int err, const char *fmt, ...)
 	return err ? err : -EINVAL;
 }
 
-static void vlog(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static void vlog(const char *fmt,
+						       va_list ap)
 {
 	char line[1200] = "hyp: ";
 	const size_t prefix = strlen(line);
@@ -71,22 +72,4 @@ uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-int thread_join(pthread_t thread, unsigned int timeout_ms)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-#ifdef __SANITIZE_THREAD__
-	/* It does not know the other, and would see races with the dead. */
-	return -pthread_join(thread, NULL);
-#endif
-	return -pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until);
 }

@@ -5,7 +5,6 @@
 #ifndef HYP_UTIL_H
 #define HYP_UTIL_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,14 +54,5 @@ void log_guest(struct ratelimit *rl, const char *fmt, ...)
  * now_ms() - milliseconds on the monotonic clock
  */
 uint64_t now_ms(void);
-
-/**
- * thread_join() - wait for the end of a thread, but not for ever
- * @thread:     to be joined
- * @timeout_ms: how long
- *
- * Return: 0 or -ETIMEDOUT.
- */
-int thread_join(pthread_t thread, unsigned int timeout_ms);
 
 #endif /* HYP_UTIL_H */

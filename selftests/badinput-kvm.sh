@@ -49,16 +49,62 @@ within() {
 	done
 }
 
+# From here on an ordinary user may run guests, if this one is root.
+as=
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	as='setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all'
+	sysctl=/proc/sys/vm/unprivileged_userfaultfd
+	modes=$(stat -c '%a %n' /dev/kvm /dev/userfaultfd) uffd=$(cat $sysctl)
+	trap '[ ! -e /dev/kvm.away ] || mv /dev/kvm.away /dev/kvm
+		echo "$modes" | xargs -n 2 chmod; echo "$uffd" >$sysctl; rm -rf "$work"' EXIT
+	chmod 666 /dev/kvm
+	chmod 604 /dev/userfaultfd
+	echo 0 >$sysctl
+fi
+cp "$hog" "$work/hog.elf"
+chmod 644 "$work/hog.elf"
+echo secret >"$work/secret"
+exec 9<"$work/secret"
+
 # More than limit and swap file can hold: the guest waits for a higher limit.
-"$HYP" run --kernel "$hog" --mem 64M --limit 24M --swap-size 4M --timeout 100 \
-	</dev/null >"$work/out" 2>"$work/err" &
+# shellcheck disable=SC2086 # a command
+$as "$work/bin/$hyp_name" run --kernel "$work/hog.elf" --mem 64M --limit 24M --swap-size 4M \
+	--swap "$work/left" --timeout 100 </dev/null >"$work/out" 2>"$work/err" &
 pid=$!
+exec 9<&-
 expect 'full swap file: a line says what to do' \
 	within 60 grep -q 'hyp: swap file is full: raise the limit' "$work/err"
+# all KEY VALUE: does every thread's status say so?
+all() {
+	cat "/proc/$pid/task/"*/status | awk -v key="$1:" -v value="$2" \
+		'$1 == key { n++; if ($2 != value) bad++ } END { exit !(n > 4 && !bad) }'
+}
+diag "its threads: $(cat "/proc/$pid/task/"*/comm | tr '\n' ' ')"
+expect 'every thread has its filter' all Seccomp 2
+expect 'and one only' all Seccomp_filters 1
+expect 'none can gain privileges' all NoNewPrivs 1
+ls -l "/proc/$pid/fd" >"$work/fds"
+expect 'what it was not given is not open' sh -c '! grep -q /secret "$1"' - "$work/fds"
+swap=$(awk '/[(]deleted[)]$/ && / -> .*\/left\// { print $9 }' "$work/fds")
+expect "the swap file has no name and is its owner's" \
+	[ "$(stat -L -c '%h %a' "/proc/$pid/fd/${swap:-none}")" = '0 600' ]
+if [ -n "$as" ]; then
+	expect 'an ordinary user runs the guest' all Uid 65534
+	expect 'with no privilege' all CapEff 0000000000000000
+	expect 'another process of that user does not see its files' \
+		sh -c "! $as cat /proc/$pid/fd/$swap >\"$work/peek\" 2>&1"
+	expect 'for want of permission' grep -q 'Permission denied' "$work/peek"
+	expect 'nor its memory' \
+		sh -c "! $as head -c 1 /proc/$pid/mem >\"$work/peek\" 2>&1"
+	expect 'for want of permission, too' grep -q 'Permission denied' "$work/peek"
+else
+	skip 'an ordinary user runs the guest' 'needs root and setpriv'
+fi
 kill -TERM "$pid"
 wait "$pid"
 code=$?
 expect 'the guest waits, and can be ended' [ "$code" = 143 ] || diag "exit code $code"
+expect 'nothing of the swap file is left' [ -z "$(ls -A "$work/left")" ]
 
 # No space for the swap file: the guest waits for that, and then goes on.
 if [ "$(id -u)" = 0 ] && mkdir "$work/small" && mount -t tmpfs -o size=4m small "$work/small"; then
@@ -96,25 +142,19 @@ expect 'scribbling guest: one line at most' [ "$(wc -l <"$work/err")" -le 1 ]
 expect 'scribbling guest: nothing left behind' [ -z "$(ls -A "$work/left")" ]
 expect 'scribbling guest: no process left' sh -c "! grep -qsx $hyp_name /proc/[0-9]*/comm"
 
-if [ "$(id -u)" != 0 ] || ! command -v setpriv >/dev/null; then
+if [ -z "$as" ]; then
 	skip 'no permission for /dev/kvm' 'needs root and setpriv'
 	skip 'no userfaultfd' 'needs root and setpriv'
 	finish
 fi
-mode=$(stat -c %a /dev/kvm)
-sysctl=/proc/sys/vm/unprivileged_userfaultfd
-uffd=$(cat $sysctl)
-trap '[ ! -e /dev/kvm.away ] || mv /dev/kvm.away /dev/kvm; chmod "$mode" /dev/kvm; echo "$uffd" >$sysctl; rm -rf "$work"' EXIT
-cp "$hog" "$work/hog.elf"
-chmod 644 "$work/hog.elf"
-BADINPUT_AS='setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all'
-chmod 600 /dev/kvm
+BADINPUT_AS=$as
+chmod 600 /dev/kvm /dev/userfaultfd
 refuse 'no permission for /dev/kvm' run --kernel "$work/hog.elf" --mem 64M
 expect 'and the line names it' grep -q /dev/kvm "$work/err"
 chmod 666 /dev/kvm
-echo 0 >$sysctl
 refuse 'no userfaultfd' run --kernel "$work/hog.elf" --mem 64M
-expect 'and the line names it' grep -qi userfaultfd "$work/err"
+expect 'and the line names what to give access to' grep -q /dev/userfaultfd "$work/err"
+expect 'or what to set' grep -q vm.unprivileged_userfaultfd=1 "$work/err"
 BADINPUT_AS=
 mv /dev/kvm /dev/kvm.away
 refuse 'no /dev/kvm' run --kernel "$hog" --mem 64M

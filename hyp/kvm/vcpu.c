@@ -30,6 +30,7 @@
 #include "hyp/config.h"
 #include "hyp/kvm/vcpu_priv.h"
 #include "hyp/kvm/vcpu_state.h"
+#include "hyp/thread.h"
 
 #define KICK_SIGNAL SIGUSR2
 /* The kernel's sigset_t: one bit per signal. */
@@ -226,15 +227,12 @@ int vcpu_start(struct vcpu *vcpu)
 	char name[16];
 	int err;
 
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
 	pthread_mutex_lock(&vcpu->lock);
-	err = -pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+	err = thread_start(&vcpu->thread, name, vcpu_thread, vcpu);
 	vcpu->started = !err;
 	pthread_mutex_unlock(&vcpu->lock);
-	if (err)
-		return err;
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
-	pthread_setname_np(vcpu->thread, name);
-	return 0;
+	return err;
 }
 
 /*

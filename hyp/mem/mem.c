@@ -88,6 +88,8 @@ static int map_ram(struct mem *mem, const char **why)
 	madvise(p, len, MADV_NOHUGEPAGE);
 	/* A child's copy would keep pages from being moved. */
 	madvise(p, len, MADV_DONTFORK);
+	/* Nor is it to be in a core dump (--no-sandbox; else there is none). */
+	madvise(p, len, MADV_DONTDUMP);
 	/* A page that KSM merges loses its write protection (mm/ksm.c). */
 	if (mem->track.offered)
 		madvise(p, len, MADV_UNMERGEABLE);
@@ -225,22 +227,34 @@ err_destroy:
 	return err;
 }
 
+static int start_thread(pthread_t *out, const char *name,
+			void *(*fn)(void *arg), void *arg)
+{
+	int err = pthread_create(out, NULL, fn, arg);
+
+	if (!err)
+		pthread_setname_np(*out, name);
+	return -err;
+}
+
 int mem_start(struct mem *mem)
 {
 	int err;
 
-	err = pthread_create(&mem->pager_thread, NULL, pager_thread, mem);
+	if (!mem->cfg.start_thread)
+		mem->cfg.start_thread = start_thread;
+	err = mem->cfg.start_thread(&mem->pager_thread, "pager", pager_thread,
+				    mem);
 	if (err)
-		return -err;
-	err = pthread_create(&mem->reclaim_thread, NULL, reclaim_thread, mem);
+		return err;
+	err = mem->cfg.start_thread(&mem->reclaim_thread, "reclaim",
+				    reclaim_thread, mem);
 	if (err) {
 		atomic_store(&mem->stopping, true);
 		eventfd_write(mem->stop_fd, 1);
 		pthread_join(mem->pager_thread, NULL);
-		return -err;
+		return err;
 	}
-	pthread_setname_np(mem->pager_thread, "pager");
-	pthread_setname_np(mem->reclaim_thread, "reclaim");
 	mem->started = true;
 	return 0;
 }

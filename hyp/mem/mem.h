@@ -8,6 +8,7 @@
 #ifndef HYP_MEM_H
 #define HYP_MEM_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,6 +46,8 @@ struct mem; /* opaque */
  * @news:         called once after mem_watch(), from any thread, as soon as
  *		  there is what it asked for; must not block.  NULL: nobody asks
  * @ctx:          first argument of all four
+ * @start_thread: starts a thread ("pager", "reclaim"); thread_start() of hyp.
+ *		  NULL: as pthread_create()
  */
 struct mem_config {
 	uint64_t size_bytes;
@@ -60,6 +63,8 @@ struct mem_config {
 	void (*pressure)(void *ctx, bool on);
 	void (*news)(void *ctx);
 	void *ctx;
+	int (*start_thread)(pthread_t *out, const char *name,
+			    void *(*fn)(void *arg), void *arg);
 };
 
 /** struct mem_region - guest-physical range of RAM and where hyp sees it */

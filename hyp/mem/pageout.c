@@ -26,6 +26,7 @@ int pageout_init(struct mem *mem, const char **why)
 	po->staging = p;
 	madvise(p, STAGING_BYTES, MADV_NOHUGEPAGE);
 	madvise(p, STAGING_BYTES, MADV_DONTFORK);
+	madvise(p, STAGING_BYTES, MADV_DONTDUMP);
 	/* UFFDIO_MOVE wants its destination registered, both ways. */
 	return uffd_register(mem->uffd, p, STAGING_BYTES, false, why);
 }

@@ -43,6 +43,7 @@ int pager_init(struct mem *mem, const char **why)
 		return -ENOMEM;
 	/* A child's copy would keep what is read from coming here. */
 	madvise(buf, PAGER_FILLS * FILL_BYTES, MADV_DONTFORK);
+	madvise(buf, PAGER_FILLS * FILL_BYTES, MADV_DONTDUMP);
 	p->buf = buf;
 	p->idle = ALL_IDLE;
 	*why = "too many open files";

@@ -8,20 +8,20 @@
 #include "hyp/mem/mem.h"
 #include "hyp/mem/swap.h"
 #include "hyp/mem/swapio.h"
+#include "hyp/uring.h"
 
 void swap_queue_init(struct swap_queue *q, struct swap *swap,
 		     unsigned int depth, void *buf, size_t bytes)
 {
+	static const uint8_t ops[] = { IORING_OP_READ, IORING_OP_WRITE,
+				       IORING_OP_READ_FIXED };
 	struct iovec iov = { .iov_base = buf, .iov_len = bytes };
 
 	memset(q, 0, sizeof(*q));
 	q->swap = swap;
 	/* Off by sysctl, by a filter around us, or by lack of memory. */
-	if (io_uring_queue_init(depth, &q->ring, 0))
-		return;
-	q->has_ring = true;
-	/* May be too much for RLIMIT_MEMLOCK. */
-	q->fixed = buf && !io_uring_register_buffers(&q->ring, &iov, 1);
+	q->has_ring = !uring_open(&q->ring, depth, ops, sizeof(ops),
+				  buf ? &iov : NULL, &q->fixed);
 }
 
 void swap_queue_fini(struct swap_queue *q)

@@ -2,7 +2,6 @@
 /* userfaultfd ioctls; Documentation/admin-guide/mm/userfaultfd.rst */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -10,33 +9,7 @@
 
 #include "hyp/mem/mem.h"
 #include "hyp/mem/uffd.h"
-
-/* Newer than the headers of Debian 12. */
-#ifndef UFFDIO_POISON
-#define _UFFDIO_POISON 0x08
-struct uffdio_poison {
-	struct uffdio_range range;
-	__u64 mode;
-	__s64 updated;
-};
-#define UFFDIO_POISON	    _IOWR(UFFDIO, _UFFDIO_POISON, struct uffdio_poison)
-#define UFFD_FEATURE_POISON (1 << 14)
-#endif
-#ifndef UFFDIO_MOVE
-#define _UFFDIO_MOVE 0x05
-struct uffdio_move {
-	__u64 dst;
-	__u64 src;
-	__u64 len;
-	__u64 mode;
-	__s64 move;
-};
-#define UFFDIO_MOVE	  _IOWR(UFFDIO, _UFFDIO_MOVE, struct uffdio_move)
-#define UFFD_FEATURE_MOVE (1 << 16)
-#endif
-#ifndef USERFAULTFD_IOC_NEW
-#define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
-#endif
+#include "hyp/mem/uffd_abi.h"
 
 static int open_fd(void)
 {
@@ -50,7 +23,7 @@ static int open_fd(void)
 	if (fd >= 0)
 		return fd;
 	err = errno;
-	dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	dev = open("/dev/userfaultfd", O_RDONLY | O_CLOEXEC);
 	if (dev < 0)
 		return -err;
 	fd = ioctl(dev, USERFAULTFD_IOC_NEW, flags);
@@ -77,7 +50,7 @@ int uffd_open(int *fd, bool *protect, const char **why)
 		return uffd;
 	}
 	if (uffd < 0) {
-		*why = "userfaultfd refused: run as root, or allow access to /dev/userfaultfd";
+		*why = "userfaultfd refused: let this user read /dev/userfaultfd, or set sysctl vm.unprivileged_userfaultfd=1, or run as root";
 		return uffd;
 	}
 	/* A refused request leaves the descriptor as it was. */

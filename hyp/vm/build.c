@@ -11,6 +11,7 @@
 #include "hyp/kvm/boot.h"
 #include "hyp/kvm/cpuid.h"
 #include "hyp/kvm/layout.h"
+#include "hyp/thread.h"
 #include "hyp/vm/priv.h"
 #include "hyp/vm/watch.h"
 
@@ -84,6 +85,7 @@ static int create_mem(struct vm *vm, struct why *why)
 		.pressure = on_pressure,
 		.news = vm_news,
 		.ctx = vm,
+		.start_thread = thread_start,
 	};
 	const char *text = NULL;
 	int err;

@@ -4,6 +4,7 @@
  * Threads and lock order: see hyp/DESIGN.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -49,8 +50,8 @@ static int start_threads(struct vm *vm, struct why *why)
 	mem_bear_trouble(vm->mem, true);
 	if (err)
 		why_set(why, err, "cannot start the threads");
-	else if (vm->cfg->sandbox)
-		err = sandbox_enter(why);
+	else
+		err = sandbox_finish(why);
 	if (err)
 		vm_stop(vm, EXIT_HYP_FAILED, why->text);
 	for (i = 0; err && i < vm->cfg->cpus; i++)
@@ -133,6 +134,11 @@ int vm_create(struct vm **out, const struct config *cfg, struct why *why)
 	pthread_mutex_init(&vm->gate, NULL);
 	vm_pause_init(vm);
 	block_signals();
+	/*
+	 * One heap for all threads: those of others are 64 MiB of addresses
+	 * each, and to shrink one glibc opens a file, which no filter allows.
+	 */
+	mallopt(M_ARENA_MAX, 1);
 	vm->start_ms = now_ms();
 	err = loop_create(&vm->loop);
 	if (err) {
@@ -144,6 +150,10 @@ int vm_create(struct vm **out, const struct config *cfg, struct why *why)
 		goto err_destroy;
 	/* While there is one thread: it forks. */
 	err = vm_open_control(vm, why);
+	if (err)
+		goto err_destroy;
+	if (cfg->sandbox)
+		err = sandbox_prepare(cfg->test_hooks, why);
 	if (err)
 		goto err_destroy;
 	err = kvm_create(&vm->kvm, why);

@@ -12,6 +12,13 @@
 #include <unistd.h>
 
 #include "hyp/dev/virtio/blk_priv.h"
+#include "hyp/uring.h"
+
+/* All that blk_request.c asks for, and the kick. */
+static const uint8_t ring_ops[] = {
+	IORING_OP_READV,     IORING_OP_WRITEV,	 IORING_OP_FSYNC,
+	IORING_OP_FALLOCATE, IORING_OP_POLL_ADD,
+};
 
 static void interrupt(struct blk *b)
 {
@@ -161,7 +168,8 @@ int blk_create(struct blk **out, const char *path, bool read_only,
 	err = b->fd;
 	if (err < 0)
 		goto err_destroy;
-	err = io_uring_queue_init(2 * MAX_REQUESTS, &b->ring, 0);
+	err = uring_open(&b->ring, 2 * MAX_REQUESTS, ring_ops, sizeof(ring_ops),
+			 NULL, NULL);
 	if (err) {
 		why_set(why, err, "io_uring is not available");
 		goto err_destroy;

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "hyp/thread.h"
 #include "hyp/util.h"
 
 int worker_init(struct worker *w)
@@ -28,11 +29,9 @@ void worker_fini(struct worker *w)
 int worker_start(struct worker *w, const char *name, void *(*fn)(void *dev),
 		 void *dev)
 {
-	int err = -pthread_create(&w->thread, NULL, fn, dev);
+	int err = thread_start(&w->thread, name, fn, dev);
 
 	w->thread_ok = !err;
-	if (!err)
-		pthread_setname_np(w->thread, name);
 	return err;
 }
 

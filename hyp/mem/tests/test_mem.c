@@ -18,6 +18,19 @@ static void untouched_ram_reads_zero_and_becomes_resident(void **s)
 	vm_end(&vm);
 }
 
+static void core_dump_has_nothing_of_the_guest(void **s)
+{
+	struct vm vm;
+
+	(void)s;
+	vm_start(&vm, CFG(.hinting = true));
+	/* RAM, what is on its way out of it, and what is on its way back. */
+	assert_true(has_vm_flag(vm.ram, " dd"));
+	assert_true(has_vm_flag(vm.mem->pageout.staging, " dd"));
+	assert_true(has_vm_flag(vm.mem->pager.buf, " dd"));
+	vm_end(&vm);
+}
+
 static void touched_discarded_page_is_a_discard_fault(void **s)
 {
 	struct vm vm;
@@ -455,6 +468,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(untouched_ram_reads_zero_and_becomes_resident),
+		cmocka_unit_test(core_dump_has_nothing_of_the_guest),
 		cmocka_unit_test(touched_discarded_page_is_a_discard_fault),
 		cmocka_unit_test(discarded_unused_page_reads_zero),
 		cmocka_unit_test(stable_and_pending_pages_are_not_discarded),

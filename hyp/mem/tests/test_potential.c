@@ -487,26 +487,6 @@ static void without_the_feature_potential_is_stable(void **s)
 	vm_end(&vm);
 }
 
-static bool is_mergeable(const void *addr)
-{
-	FILE *file = fopen("/proc/self/smaps", "r");
-	unsigned long start, end;
-	char line[512];
-	bool here = false;
-
-	assert_non_null(file);
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			here = (uintptr_t)addr >= start &&
-			       (uintptr_t)addr < end;
-		else if (here && !strncmp(line, "VmFlags:", 8))
-			break;
-	}
-	fclose(file);
-	assert_true(here);
-	return strstr(line, " mg");
-}
-
 /* KSM would take the protection away; a service manager may want it for all. */
 static void tracked_memory_is_not_merged(void **s)
 {
@@ -517,10 +497,10 @@ static void tracked_memory_is_not_merged(void **s)
 	if (SANITIZED || prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0))
 		skip();
 	vm_start(&vm, CFG(.hinting = true));
-	assert_true(is_mergeable(vm.ram));
+	assert_true(has_vm_flag(vm.ram, " mg"));
 	vm_end(&vm);
 	vm_start(&vm, CFG(TRACKED));
-	assert_false(is_mergeable(vm.ram));
+	assert_false(has_vm_flag(vm.ram, " mg"));
 	vm_end(&vm);
 	assert_int_equal(prctl(PR_SET_MEMORY_MERGE, 0, 0, 0, 0), 0);
 }

@@ -5,9 +5,12 @@
 #include <linux/seccomp.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "hyp/mem/tests/vm.h"
 
@@ -19,6 +22,48 @@ static struct swap *swap_of(uint64_t slots)
 	assert_int_equal(
 		swap_create(&swap, swap_dir(), slots * MEM_PAGE_SIZE, &why), 0);
 	return swap;
+}
+
+/* Pages out, and dies of it. */
+static void page_out_and_die(const char *dir)
+{
+	struct vm vm;
+	uint64_t i;
+
+	vm_start(&vm, CFG(.hinting = true, .swap_dir = dir, .swap_bytes = MIB));
+	for (i = 0; i < 64; i++) {
+		put(&vm, i, i + 1);
+		if (test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT, i))
+			_exit(1);
+	}
+	kill(getpid(), SIGKILL);
+}
+
+static void a_killed_process_leaves_no_data(void **s)
+{
+	char dir[] = "/tmp/hyp-test.XXXXXX";
+	struct statvfs before, after;
+	int status;
+	pid_t pid;
+
+	(void)s;
+	assert_non_null(mkdtemp(dir));
+	if (mount("tmpfs", dir, "tmpfs", 0, "size=4m")) {
+		rmdir(dir);
+		skip();
+	}
+	assert_int_equal(statvfs(dir, &before), 0);
+	pid = fork();
+	if (!pid)
+		page_out_and_die(dir);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	assert_int_equal(statvfs(dir, &after), 0);
+	/* Not even inodes, nor the blocks that had the guest's pages. */
+	assert_int_equal(after.f_bfree, before.f_bfree);
+	assert_int_equal(after.f_ffree, before.f_ffree);
+	assert_int_equal(umount(dir), 0);
+	rmdir(dir);
 }
 
 static void file_never_has_a_name(void **s)
@@ -386,6 +431,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(file_never_has_a_name),
+		cmocka_unit_test(a_killed_process_leaves_no_data),
 		cmocka_unit_test(slot_is_the_frame_s_own_where_it_is_free),
 		cmocka_unit_test(pager_goes_on_while_reads_are_in_flight),
 		cmocka_unit_test(transfer_in_parts_is_put_together),

@@ -180,6 +180,27 @@ static inline void restore(struct vm *vm, int file)
 /* Nothing is mapped where slots of low numbers lie in there. */
 #define FAILS_TO_READ "/proc/self/mem"
 
+/* @flag of the mapping at @addr, as in VmFlags of /proc/self/smaps: " dd" */
+static inline bool has_vm_flag(const void *addr, const char *flag)
+{
+	FILE *file = fopen("/proc/self/smaps", "r");
+	unsigned long start, end;
+	char line[512];
+	bool here = false;
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = (uintptr_t)addr >= start &&
+			       (uintptr_t)addr < end;
+		else if (here && !strncmp(line, "VmFlags:", 8))
+			break;
+	}
+	fclose(file);
+	assert_true(here);
+	return strstr(line, flag);
+}
+
 static inline void sleep_ms(long ms)
 {
 	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
