@@ -38,9 +38,10 @@ static unsigned int __claim_run(struct mem *mem, uint64_t idx, uint64_t wanted)
 }
 
 int access_resident(struct mem *mem, uint64_t idx, uint64_t end, bool pin,
-		    _Atomic uint64_t *counter)
+		    _Atomic uint64_t *counter, uint64_t since_ns)
 {
 	struct frame *f = &mem->frames[idx];
+	enum mem_wait kind = MEM_WAIT_OTHER;
 	bool charged = false;
 	unsigned int nr;
 	int err;
@@ -77,8 +78,10 @@ int access_resident(struct mem *mem, uint64_t idx, uint64_t end, bool pin,
 			continue;
 		}
 		nr = __claim_run(mem, idx, end);
+		kind = f->content == FRAME_ZERO ? MEM_WAIT_ZERO :
+						  MEM_WAIT_PAGE_IN;
 		frame_unlock(mem, idx);
-		err = fill_run(mem, idx, nr, idx);
+		err = fill_run(mem, idx, nr, idx, 0);
 		if (err)
 			return err;
 		charged = false;
@@ -88,6 +91,8 @@ int access_resident(struct mem *mem, uint64_t idx, uint64_t end, bool pin,
 	frame_unlock(mem, idx);
 	if (charged)
 		limit_uncharge(mem, 1);
+	if (since_ns && !err)
+		latency_note(mem, kind, since_ns);
 	return err;
 }
 
@@ -128,7 +133,7 @@ int mem_get(struct mem *mem, uint64_t gpa, size_t len, void **hva)
 		return err;
 	for (i = first; i <= last; i++) {
 		err = access_resident(mem, i, last + 1, true,
-				      &mem->count.device_fills);
+				      &mem->count.device_fills, 0);
 		if (err) {
 			unpin(mem, first, i);
 			return err;
@@ -195,13 +200,14 @@ enum mem_fault mem_fault(struct mem *mem, const void *addr, uint64_t *gpa)
 {
 	uint64_t idx = ((uintptr_t)addr - (uintptr_t)mem->ram) >>
 		       MEM_PAGE_SHIFT;
+	uint64_t since = mem_clock_ns();
 	int err;
 
 	if (idx >= mem->nr_frames)
 		return MEM_FAULT_FOREIGN;
 	*gpa = mem_gfn(mem, idx) << MEM_PAGE_SHIFT;
-	err = access_resident(mem, idx, idx + 1, false,
-			      &mem->count.fault_stale);
+	err = access_resident(mem, idx, idx + 1, false, &mem->count.fault_stale,
+			      since);
 	if (err == -EFAULT) {
 		mem_count(&mem->count.fault_discard, 1);
 		return MEM_FAULT_DISCARD;

@@ -103,12 +103,14 @@ static void publish(struct mem *mem, uint64_t idx, unsigned int nr,
 }
 
 static int zero_run(struct mem *mem, uint64_t idx, unsigned int nr,
-		    uint64_t hit)
+		    uint64_t hit, uint64_t since_ns)
 {
 	int err;
 
 	announce(mem, idx, nr, FRAME_ZERO);
 	err = copy_zeros(mem, idx, nr);
+	if (since_ns && !err)
+		latency_note(mem, MEM_WAIT_ZERO, since_ns);
 	publish(mem, idx, nr, hit, !err);
 	if (err) {
 		mem_recount(mem, FRAME_RESIDENT, FRAME_ZERO, nr);
@@ -166,6 +168,8 @@ int fill_finish(struct mem *mem, struct fill *f)
 			  "the host has no memory left to page the guest in");
 		return give_back(mem, f, err);
 	}
+	if (f->since_ns)
+		latency_note(mem, MEM_WAIT_PAGE_IN, f->since_ns);
 	publish(mem, f->idx, f->nr, f->hit, true);
 	swap_free(mem->swap, f->io.slot, f->nr);
 	if (f->stalled)
@@ -173,16 +177,19 @@ int fill_finish(struct mem *mem, struct fill *f)
 	return 0;
 }
 
-int fill_run(struct mem *mem, uint64_t idx, unsigned int nr, uint64_t hit)
+int fill_run(struct mem *mem, uint64_t idx, unsigned int nr, uint64_t hit,
+	     uint64_t since_ns)
 {
 	uint8_t buf[FILL_MAX_PRESERVED * MEM_PAGE_SIZE]
 		__attribute__((aligned(MEM_PAGE_SIZE)));
-	struct fill f = { .idx = idx, .nr = nr, .hit = hit };
+	struct fill f = {
+		.idx = idx, .nr = nr, .hit = hit, .since_ns = since_ns
+	};
 	uint64_t round;
 	int err;
 
 	if (mem->frames[idx].content == FRAME_ZERO)
-		return zero_run(mem, idx, nr, hit);
+		return zero_run(mem, idx, nr, hit, since_ns);
 	fill_prepare(mem, &f, buf);
 	for (;;) {
 		round = atomic_load(&mem->trouble.round);

@@ -35,12 +35,13 @@ void __fill_alike(struct mem *mem, uint64_t idx, uint64_t *first,
  *	 marked FRAME_FILL and charged.  They are the fill's until it is over.
  * @nr:  how many
  * @hit: the frame that was asked for; the others get no second chance
+ * @since_ns: when the access that waits for it was read; 0: none is measured
  *
  * A read that fails is trouble: the fill keeps its frames, and is started again.
  */
 struct fill {
 	struct swap_io io;
-	uint64_t idx, hit;
+	uint64_t idx, hit, since_ns;
 	unsigned int nr;
 	bool stalled; /* counts as trouble */
 };
@@ -49,7 +50,7 @@ struct fill {
  * fill_prepare() - a fill that is to be started with swap_start()
  * @buf: room for @f->nr pages, page aligned
  *
- * idx, nr and hit are set.  Context: no stripe held.
+ * idx, nr, hit and since_ns are set.  Context: no stripe held.
  */
 void fill_prepare(struct mem *mem, struct fill *f, void *buf);
 
@@ -70,10 +71,12 @@ int fill_finish(struct mem *mem, struct fill *f);
  * @nr:  frames of one block, all zero, or all preserved in consecutive slots;
  *	 marked FRAME_FILL and charged by the caller, who holds no stripe
  * @hit: the frame that was asked for
+ * @since_ns: as in struct fill
  *
  * As fill_finish(); sleeps while it reads and while there is trouble.
  * Return: 0 or a negative errno; -ECANCELED if the VM stops meanwhile.
  */
-int fill_run(struct mem *mem, uint64_t idx, unsigned int nr, uint64_t hit);
+int fill_run(struct mem *mem, uint64_t idx, unsigned int nr, uint64_t hit,
+	     uint64_t since_ns);
 
 #endif /* HYP_MEM_FILL_H */

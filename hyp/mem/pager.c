@@ -108,6 +108,7 @@ static void start_read(struct mem *mem, uint64_t idx, unsigned int nr,
 	f->idx = idx;
 	f->nr = nr;
 	f->hit = hit;
+	f->since_ns = p->since_ns;
 	fill_prepare(mem, f, p->buf + i * FILL_BYTES);
 	swap_start(&p->queue, &f->io);
 	swap_submit(&p->queue);
@@ -164,9 +165,17 @@ static void __claim_run(struct mem *mem, uint64_t idx, uint64_t *first,
 		mem->frames[i].busy = FRAME_FILL;
 }
 
+static enum mem_wait kind_of_wait(const struct frame *f)
+{
+	if (f->busy != FRAME_FILL)
+		return MEM_WAIT_OTHER;
+	return f->content == FRAME_ZERO ? MEM_WAIT_ZERO : MEM_WAIT_PAGE_IN;
+}
+
 /* Return: false if it has to wait. */
 static bool resolve(struct mem *mem, uint64_t idx)
 {
+	const uint64_t since_ns = mem->pager.since_ns;
 	struct frame *f = &mem->frames[idx];
 	int err;
 	bool charged = false;
@@ -176,7 +185,7 @@ static bool resolve(struct mem *mem, uint64_t idx)
 	for (;;) {
 		frame_lock(mem, idx);
 		if (f->busy) {
-			f->waited = 1;
+			__frame_note_wait(mem, idx, kind_of_wait(f), since_ns);
 			frame_unlock(mem, idx);
 			break;
 		}
@@ -185,6 +194,7 @@ static bool resolve(struct mem *mem, uint64_t idx)
 			/* Before the guest runs on and someone looks. */
 			mem_count(&mem->count.fault_stale, 1);
 			uffd_wake(mem->uffd, mem_hva(mem, idx), MEM_PAGE_SIZE);
+			latency_note(mem, MEM_WAIT_OTHER, since_ns);
 			break;
 		}
 		if (!charged && !limit_try_charge(mem, 1)) {
@@ -202,7 +212,8 @@ static bool resolve(struct mem *mem, uint64_t idx)
 		__claim_run(mem, idx, &first, &end);
 		frame_unlock(mem, idx);
 		if (zero)
-			fill_run(mem, first, (unsigned int)(end - first), idx);
+			fill_run(mem, first, (unsigned int)(end - first), idx,
+				 since_ns);
 		else
 			start_read(mem, first, (unsigned int)(end - first),
 				   idx);
@@ -216,21 +227,24 @@ static bool resolve(struct mem *mem, uint64_t idx)
 /* A write to a page that was there, and protected. */
 static void resolve_write(struct mem *mem, uint64_t idx)
 {
+	const uint64_t since_ns = mem->pager.since_ns;
 	struct frame *f = &mem->frames[idx];
 
 	mem_count(&mem->count.fault_write, 1);
 	frame_lock(mem, idx);
 	if (f->busy) {
 		/* Once its discard is over it meets the marker. */
-		f->waited = 1;
+		__frame_note_wait(mem, idx, MEM_WAIT_WRITE, since_ns);
 		frame_unlock(mem, idx);
 	} else if (f->content == FRAME_RESIDENT) {
 		__track_allow_write(mem, idx);
+		latency_note(mem, MEM_WAIT_WRITE, since_ns);
 		frame_unlock(mem, idx);
 	} else {
 		frame_unlock(mem, idx);
 		/* Gone since: the access finds out. */
 		uffd_wake(mem->uffd, mem_hva(mem, idx), MEM_PAGE_SIZE);
+		latency_note(mem, MEM_WAIT_OTHER, since_ns);
 	}
 }
 
@@ -255,9 +269,11 @@ static void drain(struct mem *mem)
 	struct pager *p = &mem->pager;
 
 	while (!mem_is_stopping(mem) && may_read(p)) {
-		if (!p->has_read &&
-		    uffd_read(mem->uffd, &p->addr, &p->write) != 1)
-			break;
+		if (!p->has_read) {
+			if (uffd_read(mem->uffd, &p->addr, &p->write) != 1)
+				break;
+			p->since_ns = mem_clock_ns();
+		}
 		p->has_read = !handle(mem);
 		reap(mem, false);
 	}

@@ -27,6 +27,7 @@ struct pager {
 	bool has_read; /* a message that had to wait */
 	bool write;
 	void *addr;
+	uint64_t since_ns; /* when it was read */
 };
 
 /** pager_init() - there is a swap file now. Return: 0 or a negative errno */

@@ -14,7 +14,7 @@
  *	track.blocks		any thread		atomics; set and cleared
  *						under a stripe of the block
  *	trouble			any thread		trouble.lock, atomics
- *	count			any thread		relaxed atomics
+ *	count, latency		any thread		relaxed atomics
  *
  * Lock order: pageout.lock -> stripe -> swap->lock.  limit.lock and trouble.lock
  * are leaves, but for what mem_config.pressure and .trouble take.  No
@@ -28,6 +28,7 @@
 #include <stdatomic.h>
 
 #include "hyp/mem/frame.h"
+#include "hyp/mem/latency.h"
 #include "hyp/mem/limit.h"
 #include "hyp/mem/mem.h"
 #include "hyp/mem/pageout.h"
@@ -77,6 +78,7 @@ struct mem {
 	struct track track;
 	struct trouble trouble;
 	struct mem_counters count;
+	struct latency latency[MEM_NR_WAITS];
 
 	/* ESSA_FEAT_* in use; 0: every frame counts as Stable */
 	_Atomic uint32_t features;

@@ -80,7 +80,7 @@ void bench_resident(struct mem *mem, const struct runs *r)
 			state_guest_op(mem, idx, ESSA_OP_SET_STABLE, &old);
 			bench_must(access_resident(mem, idx,
 						   r->first[i] + r->len, false,
-						   &mem->count.fault_zero),
+						   &mem->count.fault_zero, 0),
 				   "cannot fill a frame");
 		}
 }

@@ -74,7 +74,7 @@ static double hyp(const struct runs *r)
 		for (idx = r->first[i]; idx < stop; idx++)
 			if (mem->frames[idx].content == FRAME_PRESERVED &&
 			    access_resident(mem, idx, stop, false,
-					    &mem->count.device_fills))
+					    &mem->count.device_fills, 0))
 				abort();
 	}
 	end = cpu_ns();
