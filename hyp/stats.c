@@ -39,6 +39,8 @@ static const struct field summary_fields[] = {
 	MEM_FIELD(swapped_in),
 	MEM_FIELD(swap_out_bytes),
 	MEM_FIELD(swap_in_bytes),
+	MEM_FIELD(readahead),
+	MEM_FIELD(readahead_hits),
 	MEM_FIELD(fault_zero),
 	MEM_FIELD(fault_preserved),
 	MEM_FIELD(fault_stale),

@@ -14,27 +14,58 @@
 #include "hyp/mem/state.h"
 #include "hyp/mem/uffd.h"
 
+/* Charge for @nr frames, or for the half of them, and so on. */
+static unsigned int charge_some(struct mem *mem, unsigned int nr)
+{
+	while (nr && !limit_try_charge(mem, nr))
+		nr /= 2;
+	return nr;
+}
+
+/* Mark the frames from @from to @end that are like @idx.  Return: frames. */
+static unsigned int __claim_alike(struct mem *mem, uint64_t idx, uint64_t from,
+				  uint64_t end)
+{
+	uint64_t first = from;
+	unsigned int nr, i;
+
+	__fill_alike(mem, idx, &first, &end);
+	nr = charge_some(mem, (unsigned int)(end - from));
+	for (i = 0; i < nr; i++)
+		mem->frames[from + i].busy = FRAME_FILL;
+	return nr;
+}
+
 /*
  * Mark @idx, which is charged, and what follows of the same kind and is wanted
- * too, as far as there is room.  Caller holds the stripe.  Return: frames.
+ * too, as far as there is room.  Caller holds the stripe, which is dropped: what
+ * is marked stays the caller's, block by block, and nobody waits with a frame
+ * marked.  Return: frames.
  */
 static unsigned int __claim_run(struct mem *mem, uint64_t idx, uint64_t wanted)
 {
-	uint64_t end = idx - idx % FRAME_BLOCK + FRAME_BLOCK;
-	uint64_t first = idx;
-	unsigned int nr, i;
+	uint64_t locked = idx;
+	uint64_t from = idx + 1;
+	uint64_t end;
 
-	if (end > idx + fill_max(mem, idx))
-		end = idx + fill_max(mem, idx);
-	if (end > wanted)
-		end = wanted;
-	__fill_alike(mem, idx, &first, &end);
-	nr = (unsigned int)(end - idx);
-	if (nr > 1 && !limit_try_charge(mem, nr - 1))
-		nr = 1;
-	for (i = 0; i < nr; i++)
-		mem->frames[idx + i].busy = FRAME_FILL;
-	return nr;
+	if (wanted > idx + FILL_MAX_DEVICE)
+		wanted = idx + FILL_MAX_DEVICE;
+	mem->frames[idx].busy = FRAME_FILL;
+	while (from < wanted) {
+		end = from - from % FRAME_BLOCK + FRAME_BLOCK;
+		if (end > wanted)
+			end = wanted;
+		if (from % FRAME_BLOCK == 0) {
+			frame_unlock(mem, locked);
+			locked = from;
+			frame_lock(mem, locked);
+		}
+		from += __claim_alike(mem, idx, from, end);
+		if (from < end)
+			break;
+	}
+	frame_unlock(mem, locked);
+	return (unsigned int)(from - idx);
 }
 
 int access_resident(struct mem *mem, uint64_t idx, uint64_t end, bool pin,
@@ -77,10 +108,9 @@ int access_resident(struct mem *mem, uint64_t idx, uint64_t end, bool pin,
 			frame_lock(mem, idx);
 			continue;
 		}
-		nr = __claim_run(mem, idx, end);
 		kind = f->content == FRAME_ZERO ? MEM_WAIT_ZERO :
 						  MEM_WAIT_PAGE_IN;
-		frame_unlock(mem, idx);
+		nr = __claim_run(mem, idx, end);
 		err = fill_run(mem, idx, nr, idx, 0);
 		if (err)
 			return err;

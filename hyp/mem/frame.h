@@ -55,6 +55,7 @@ struct frame {
 	uint8_t waited : 1;	/* whoever publishes must UFFDIO_WAKE */
 	uint8_t referenced : 1; /* second chance */
 	uint8_t armed : 1;	/* idle, resident, unwritten; track.h */
+	uint8_t ahead : 1; /* preserved, and the pager has a copy; ahead.h */
 };
 
 /* Frames of one block share a stripe, so that a run needs one lock only. */

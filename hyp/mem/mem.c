@@ -169,7 +169,9 @@ static int create_swap(struct mem *mem, const char **why)
 	if (err)
 		return err;
 	pageout_open(mem);
-	return pager_init(mem, why);
+	*why = "out of memory";
+	err = fill_init(&mem->fill_buffer);
+	return err ? err : pagein_init(mem, why);
 }
 
 int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
@@ -269,7 +271,8 @@ void mem_destroy(struct mem *mem)
 {
 	if (!mem)
 		return;
-	pager_fini(mem);
+	pagein_fini(mem);
+	fill_fini(&mem->fill_buffer);
 	pageout_fini(mem);
 	swap_destroy(mem->swap);
 	close_fd(mem->self_fd);

@@ -113,6 +113,8 @@ struct mem_stats {
 	uint64_t given_up;     /* by mem_give_up() */
 	uint64_t swapped_out, swapped_in;
 	uint64_t swap_out_bytes, swap_in_bytes;
+	uint64_t readahead; /* read with others, when nobody waited for them */
+	uint64_t readahead_hits; /* used; by a sample, of one page of each read */
 	uint64_t fault_zero, fault_preserved, fault_stale, fault_discard;
 	uint64_t armed;	       /* by ESSA_CMD_ARM, each time */
 	uint64_t fault_write;  /* writes that found a frame protected */

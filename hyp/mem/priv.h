@@ -10,6 +10,7 @@
  *	swap bitmap		any thread		swap->lock
  *	pageout			reclaim, test hooks	pageout.lock
  *	pager			pager thread		no one else looks
+ *	fill_buffer		any thread		its lock, tried only
  *	reclaim			reclaim thread		no one else looks
  *	track.blocks		any thread		atomics; set and cleared
  *						under a stripe of the block
@@ -52,6 +53,7 @@ struct mem_counters {
 	_Atomic uint64_t fault_zero, fault_preserved, fault_stale;
 	_Atomic uint64_t fault_discard, device_fills;
 	_Atomic uint64_t release_batches, busy_waits, scans;
+	_Atomic uint64_t readahead, readahead_hits;
 };
 
 struct mem {
@@ -74,6 +76,7 @@ struct mem {
 	struct swap *swap; /* NULL: none */
 	struct pageout pageout;
 	struct pager pager;
+	struct fill_buffer fill_buffer;
 	struct reclaim reclaim;
 	struct track track;
 	struct trouble trouble;

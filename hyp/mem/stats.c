@@ -39,6 +39,8 @@ void mem_get_stats(struct mem *mem, struct mem_stats *out)
 		.swapped_in = atomic_load(&c->swapped_in),
 		.swap_out_bytes = atomic_load(&c->swap_out_bytes),
 		.swap_in_bytes = atomic_load(&c->swap_in_bytes),
+		.readahead = atomic_load(&c->readahead),
+		.readahead_hits = atomic_load(&c->readahead_hits),
 		.fault_zero = atomic_load(&c->fault_zero),
 		.fault_preserved = atomic_load(&c->fault_preserved),
 		.fault_stale = atomic_load(&c->fault_stale),

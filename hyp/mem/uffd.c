@@ -215,24 +215,36 @@ int uffd_unprotect(int fd, void *addr, size_t len)
 	return write_protect(fd, addr, len, 0);
 }
 
-int uffd_read(int fd, void **addr, bool *write)
+int uffd_read(int fd, struct uffd_message *msg, unsigned int max)
 {
 	const uint64_t mask = ~(uint64_t)(MEM_PAGE_SIZE - 1);
-	struct uffd_msg msg;
+	struct uffd_msg raw[UFFD_MAX_MESSAGES];
+	unsigned int i, nr = 0;
 	ssize_t n;
 
-	for (;;) {
-		n = read(fd, &msg, sizeof(msg));
+	if (max > UFFD_MAX_MESSAGES)
+		max = UFFD_MAX_MESSAGES;
+	while (!nr) {
+		n = read(fd, raw, max * sizeof(raw[0]));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN ? 0 : -errno;
-		if (n != sizeof(msg))
+		if (!n || n % (ssize_t)sizeof(raw[0]))
 			return -EIO;
-		if (msg.event == UFFD_EVENT_PAGEFAULT)
-			break;
+		for (i = 0; i < (size_t)n / sizeof(raw[0]); i++) {
+			const struct uffd_msg *m = &raw[i];
+
+			if (m->event != UFFD_EVENT_PAGEFAULT)
+				continue;
+			msg[nr++] = (struct uffd_message){
+				.addr = (void *)(uintptr_t)(m->arg.pagefault
+								    .address &
+							    mask),
+				.write = m->arg.pagefault.flags &
+					 UFFD_PAGEFAULT_FLAG_WP,
+			};
+		}
 	}
-	*addr = (void *)(uintptr_t)(msg.arg.pagefault.address & mask);
-	*write = msg.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP;
-	return 1;
+	return (int)nr;
 }

@@ -64,12 +64,24 @@ int uffd_protect(int fd, void *addr, size_t len);
 int uffd_unprotect(int fd, void *addr, size_t len);
 
 /**
- * uffd_read() - next message, if there is one
+ * struct uffd_message - an access that waits
  * @addr:  page-aligned address of the access
  * @write: it is a write to a page that is present, and protected
- *
- * Return: 1; 0 if there is none; a negative errno.
  */
-int uffd_read(int fd, void **addr, bool *write);
+struct uffd_message {
+	void *addr;
+	bool write;
+};
+
+#define UFFD_MAX_MESSAGES 16u
+
+/**
+ * uffd_read() - next messages, if there are any
+ * @msg: set
+ * @max: how many there may be, up to UFFD_MAX_MESSAGES
+ *
+ * Return: how many; a negative errno.
+ */
+int uffd_read(int fd, struct uffd_message *msg, unsigned int max);
 
 #endif /* HYP_MEM_UFFD_H */
