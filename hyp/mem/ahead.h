@@ -52,7 +52,7 @@ struct ahead {
 	unsigned int score;  /* a quarter of the log2 of a new window */
 	unsigned int tries;  /* new windows of one page, until two are tried */
 	unsigned int random; /* where the next probe is */
-	unsigned int fixed;  /* for comparison: windows of this size, no probes */
+	unsigned int fixed; /* for comparison: windows of this size, no probes */
 	uint8_t *pages;
 };
 

@@ -15,6 +15,7 @@
 
 #include <essa/abi.h>
 
+#include "hyp/mem/host.h"
 #include "hyp/mem/pager.h"
 #include "hyp/mem/priv.h"
 #include "hyp/mem/uffd.h"
@@ -88,9 +89,6 @@ static int map_ram(struct mem *mem, const char **why)
 	madvise(p, len, MADV_NOHUGEPAGE);
 	/* A child's copy would keep pages from being moved. */
 	madvise(p, len, MADV_DONTFORK);
-	/* A page that KSM merges loses its write protection (mm/ksm.c). */
-	if (mem->track.offered)
-		madvise(p, len, MADV_UNMERGEABLE);
 	mem->regions[0] = (struct mem_region){
 		.gpa = 0,
 		.size_bytes = low,
@@ -137,6 +135,9 @@ static int open_fds(struct mem *mem, const char **why)
 	err = uffd_open(&mem->uffd, &mem->track.offered, why);
 	if (err)
 		return err;
+	/* A page that KSM merges loses its write protection (mm/ksm.c). */
+	if (mem->track.offered || !uffd_can_move())
+		madvise(mem->ram, mem->cfg.size_bytes, MADV_UNMERGEABLE);
 	err = uffd_register(mem->uffd, mem->ram, mem->cfg.size_bytes,
 			    mem->track.offered, why);
 	if (err)
@@ -200,6 +201,9 @@ int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
 	if (err)
 		goto err_destroy;
 	set_limit(mem, cfg->limit_bytes);
+	err = host_check(why);
+	if (err)
+		goto err_destroy;
 	*why = "out of memory";
 	err = frames_init(mem);
 	if (!err)

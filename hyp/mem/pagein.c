@@ -170,8 +170,7 @@ static bool find_room(struct mem *mem, struct plan *plan)
 	if (plan->hit != FILL_NONE && !(plan->mask & (plan->mask - 1)))
 		return true;
 	return __builtin_popcount(units) >= SPARE_UNITS &&
-	       __builtin_popcount(p->idle) >=
-		       (int)plan->nr_runs + SPARE_READS;
+	       __builtin_popcount(p->idle) >= (int)plan->nr_runs + SPARE_READS;
 }
 
 /* The half that is to be read, if not all can be. */
@@ -208,8 +207,7 @@ static bool __claim(struct mem *mem, struct ahead_window *w, struct plan *plan)
 			return false;
 	}
 	for (left = plan->mask; left; left &= left - 1)
-		mem->frames[plan->block +
-			    (unsigned int)__builtin_ctzll(left)]
+		mem->frames[plan->block + (unsigned int)__builtin_ctzll(left)]
 			.busy = FRAME_FILL;
 	w->nr_ahead = ahead;
 	mem_count(&mem->count.readahead, ahead);

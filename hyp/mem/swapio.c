@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hyp/mem/host.h"
 #include "hyp/mem/mem.h"
 #include "hyp/mem/swap.h"
 #include "hyp/mem/swapio.h"
@@ -17,7 +18,8 @@ void swap_queue_init(struct swap_queue *q, struct swap *swap,
 	memset(q, 0, sizeof(*q));
 	q->swap = swap;
 	/* Off by sysctl, by a filter around us, or by lack of memory. */
-	if (io_uring_queue_init(depth, &q->ring, 0))
+	if (!host_may_have(HOST_IO_URING) ||
+	    io_uring_queue_init(depth, &q->ring, 0))
 		return;
 	q->has_ring = true;
 	/* May be too much for RLIMIT_MEMLOCK. */

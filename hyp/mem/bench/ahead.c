@@ -100,13 +100,14 @@ void ahead_add(struct bench *b)
 	for (p = 0; p < PATTERNS; p++) {
 		time_line[p][0] = bench_add(b, "readahead", "always 8 pages",
 					    names[p], "ns/touch", b->nr);
-		time_line[p][1] = bench_add(b, "readahead", "adaptive", names[p],
-					    "ns/touch", time_line[p][0]);
+		time_line[p][1] = bench_add(b, "readahead", "adaptive",
+					    names[p], "ns/touch",
+					    time_line[p][0]);
 		read_line[p][0] = bench_add(b, "readahead", "always 8 pages",
 					    names[p], "pages read/touch",
 					    b->nr);
-		read_line[p][1] = bench_add(b, "readahead", "adaptive", names[p],
-					    "pages read/touch",
+		read_line[p][1] = bench_add(b, "readahead", "adaptive",
+					    names[p], "pages read/touch",
 					    read_line[p][0]);
 	}
 }

@@ -129,9 +129,8 @@ void fault_add(struct bench *b)
 	bench_must(mem_start(mem), "cannot start the threads of memory");
 	for (k = 0; k < KINDS; k++)
 		for (c = 0; c < COUNTS; c++)
-			line[k][c] = bench_add(b, "faults",
-					       kind_names[k], count_names[c],
-					       "ns/fault",
+			line[k][c] = bench_add(b, "faults", kind_names[k],
+					       count_names[c], "ns/fault",
 					       c ? line[k][0] : b->nr);
 }
 

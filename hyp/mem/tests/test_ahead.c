@@ -2,10 +2,11 @@
 /* Readahead: what is read with a page, and that a copy is never an old one. */
 #include "hyp/mem/tests/vm.h"
 
-#define NR	 8192u
-#define BYTES	 ((uint64_t)NR * MEM_PAGE_SIZE)
-#define START(...) CFG(.size_bytes = BYTES, .hinting = true, \
-		       .swap_dir = swap_dir(), .swap_bytes = BYTES, __VA_ARGS__)
+#define NR    8192u
+#define BYTES ((uint64_t)NR * MEM_PAGE_SIZE)
+#define START(...)                                                             \
+	CFG(.size_bytes = BYTES, .hinting = true, .swap_dir = swap_dir(),      \
+	    .swap_bytes = BYTES, __VA_ARGS__)
 
 static _Atomic unsigned int reads;
 static _Atomic unsigned int fail_at; /* the n-th read from now on; 0: none */
@@ -113,8 +114,9 @@ static void what_nobody_uses_is_soon_not_read(void **s)
 	assert_int_equal(stats(&vm).readahead_hits, 0);
 	/* And when it is of use again, it is noticed. */
 	for (i = 0; i < NR; i++)
-		assert_int_equal(get(&vm, i * 7 % FRAME_BLOCK +
-						  i / FRAME_BLOCK * FRAME_BLOCK),
+		assert_int_equal(get(&vm,
+				     i * 7 % FRAME_BLOCK +
+					     i / FRAME_BLOCK * FRAME_BLOCK),
 				 i * 7 % FRAME_BLOCK +
 					 i / FRAME_BLOCK * FRAME_BLOCK + 1);
 	before = stats(&vm).fault_preserved;
@@ -189,9 +191,8 @@ static void older_copy_is_forgotten(void **s)
 		for (i = 64; i < 72; i++)
 			put(&vm, i, n << 32 | i);
 		for (i = 64; i < 72; i++)
-			assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT,
-						  i),
-					 0);
+			assert_int_equal(
+				test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT, i), 0);
 		assert_int_equal(get(&vm, 64 + n % 8), n << 32 | (64 + n % 8));
 		probe = probe_of(&vm, 64, 72);
 		/* Now and then a device is faster, and the copy stays behind. */
