@@ -70,7 +70,7 @@ $(B)/essa-emu/tests/%: $(B)/essa-emu/tests/%.o $(call objs,$(essa-emu-y) $(essa-
 $(B)/essa-emu/bench/bench: $(call objs,$(essa-bench-y) $(essa-src-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags)
-$(B)/hyp/mem/bench/bench: $(call objs,$(mem-bench-y) $(mem-objs-y) $(bench-report-y))
+$(B)/hyp/mem/bench/bench: $(call objs,$(mem-bench-y) $(mem-objs-y) $(mem-touch-y) $(bench-report-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(mem-libs)
 $(spec-table): $(call objs,$(essa-tool-y))

@@ -171,7 +171,7 @@ const struct sandbox_role sandbox_roles[SANDBOX_NR_ROLES] = {
 			      &device } },
 	{ "vcon", false, { &poll, &every, &fill, &protect, &device } },
 	{ "pager", false, { &poll, &every, &fill, &protect, &ring } },
-	{ "reclaim", false, { &every, &fill, &release, &page_out, &ring,
+	{ "reclaim", false, { &every, &fill, &protect, &release, &page_out, &ring,
 			      &heap } },
 	{ "record", false, { &every, &heap } },
 	{ "main", false, { &main, &every, &heap, &device } },

@@ -39,6 +39,8 @@ static const struct field summary_fields[] = {
 	MEM_FIELD(swapped_in),
 	MEM_FIELD(swap_out_bytes),
 	MEM_FIELD(swap_in_bytes),
+	MEM_FIELD(readahead),
+	MEM_FIELD(readahead_hits),
 	MEM_FIELD(fault_zero),
 	MEM_FIELD(fault_preserved),
 	MEM_FIELD(fault_stale),
@@ -49,6 +51,7 @@ static const struct field summary_fields[] = {
 	MEM_FIELD(release_batches),
 	MEM_FIELD(busy_waits),
 	MEM_FIELD(scans),
+	MEM_FIELD(stall_us),
 	DISK_FIELD(reads),
 	DISK_FIELD(writes),
 	DISK_FIELD(flushes),
@@ -158,6 +161,23 @@ void stats_each(const struct stats *s,
 	}
 }
 
+/* For --summary; hyp stat has all buckets. */
+static void print_waits(FILE *file,
+			const struct mem_latency waits[MEM_NR_WAITS])
+{
+	unsigned int i;
+
+	for (i = 0; i < MEM_NR_WAITS; i++)
+		fprintf(file,
+			"wait_%s_count %" PRIu64 "\nwait_%s_ns %" PRIu64
+			"\nwait_%s_p50_ns %" PRIu64 "\nwait_%s_p99_ns %" PRIu64
+			"\n",
+			mem_wait_names[i], waits[i].count, mem_wait_names[i],
+			waits[i].sum_ns, mem_wait_names[i],
+			mem_latency_quantile(&waits[i], 500), mem_wait_names[i],
+			mem_latency_quantile(&waits[i], 990));
+}
+
 static void print_pair(void *ctx, const char *name, uint64_t value)
 {
 	fprintf(ctx, "%s %" PRIu64 "\n", name, value);
@@ -174,6 +194,7 @@ int stats_summary(FILE *file, const struct stats *s, int exit_code)
 			fprintf(file, "frames_%s %" PRIu64 "\n",
 				dist_names[usage][content],
 				s->dist.n[usage][content]);
+	print_waits(file, s->waits);
 	return finish(file);
 }
 

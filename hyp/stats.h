@@ -16,6 +16,7 @@ struct stats {
 	uint64_t ms; /* since the VM started */
 	uint64_t pauses, paused_ms;
 	struct mem_stats mem;
+	struct mem_latency waits[MEM_NR_WAITS];
 	struct mem_dist dist;
 	struct blk_stats disk;
 	struct balloon_state balloon;

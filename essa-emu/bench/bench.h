@@ -29,7 +29,7 @@ struct series {
 	double v[MAX_ROUNDS];
 };
 
-#define MAX_SERIES 120u
+#define MAX_SERIES 160u
 
 /** struct bench - all of it; @table: TABLE_BYTES for the groups of essa-emu */
 struct bench {

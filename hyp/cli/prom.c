@@ -6,10 +6,11 @@
 
 #include "hyp/util.h"
 
-enum type { COUNTER, GAUGE, UNTYPED };
-enum unit { ONE, PAGES, MS }; /* pages become bytes, milliseconds seconds */
+enum type { COUNTER, GAUGE, HISTOGRAM, UNTYPED };
+enum unit { ONE, PAGES, MS, US }; /* pages become bytes, times seconds */
 
-static const char *const type_names[] = { "counter", "gauge", "untyped" };
+static const char *const type_names[] = { "counter", "gauge", "histogram",
+					  "untyped" };
 
 struct metric {
 	const char *counter; /* of hyp/stats.h */
@@ -53,6 +54,10 @@ static const struct metric metrics[] = {
 	  "Bytes written to the swap file." },
 	{ "mem_swap_in_bytes", COUNTER, ONE, "swap_read_bytes_total",
 	  "Bytes read from the swap file." },
+	{ "mem_readahead", COUNTER, ONE, "readahead_pages_total",
+	  "Pages read when nobody waited for them." },
+	{ "mem_readahead_hits", COUNTER, ONE, "readahead_hit_pages_total",
+	  "Pages read ahead that were used, by a sample." },
 	{ "mem_fault_zero", COUNTER, ONE, "zero_faults_total",
 	  "Faults on pages without backing." },
 	{ "mem_fault_preserved", COUNTER, ONE, "preserved_faults_total",
@@ -73,6 +78,8 @@ static const struct metric metrics[] = {
 	  "Waits of the guest for a page." },
 	{ "mem_scans", COUNTER, ONE, "reclaim_scans_total",
 	  "Scans of memory by reclaim." },
+	{ "mem_stall_us", COUNTER, US, "stall_seconds_total",
+	  "Time that accesses of the guest waited for hyp." },
 	{ "disk_reads", COUNTER, ONE, "disk_reads_total", "Disk reads." },
 	{ "disk_writes", COUNTER, ONE, "disk_writes_total", "Disk writes." },
 	{ "disk_flushes", COUNTER, ONE, "disk_flushes_total", "Disk flushes." },
@@ -191,6 +198,8 @@ static bool counter(const struct prom_vm *vm, const char *name, enum unit unit,
 		return false;
 	if (unit == MS)
 		*out /= 1000;
+	if (unit == US)
+		*out /= 1000000;
 	if (unit != PAGES)
 		return true;
 	if (!number(get(vm->stat, "page_bytes"), &page))
@@ -219,7 +228,7 @@ static void print_sample(FILE *file, const char *name, const char *vm,
 		else
 			fputc(*vm, file);
 	}
-	fprintf(file, value == rint(value) ? "\"%s} %.0f\n" : "\"%s} %.3f\n",
+	fprintf(file, value == rint(value) ? "\"%s} %.0f\n" : "\"%s} %.9g\n",
 		more, value);
 }
 
@@ -293,6 +302,77 @@ static void print_frames(FILE *file, const struct prom_vm *vms, size_t nr)
 	}
 }
 
+static bool fit_for_a_name(const char *name)
+{
+	return *name && strlen(name) < 64 &&
+	       !name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")];
+}
+
+/* Powers of two, where hyp's buckets end as well: the counts are exact. */
+#define FIRST_BOUND_NS 1024.0
+#define LAST_BOUND_NS  17179869184.0
+
+/* Waits of at most @bound_ns among all of @kind. */
+static double waits_within(const cJSON *kind, double bound_ns)
+{
+	const cJSON *bucket;
+	double bound, n, sum = 0;
+
+	cJSON_ArrayForEach(bucket, get(kind, "buckets"))
+	{
+		if (number(cJSON_GetArrayItem(bucket, 0), &bound) &&
+		    number(cJSON_GetArrayItem(bucket, 1), &n) &&
+		    bound <= bound_ns)
+			sum += n;
+	}
+	return sum;
+}
+
+static void print_wait(FILE *file, const char *vm, const cJSON *kind)
+{
+	double count, sum, bound;
+	char labels[120];
+
+	if (!number(get(kind, "count"), &count) ||
+	    !number(get(kind, "sum_ns"), &sum))
+		return;
+	for (bound = FIRST_BOUND_NS; bound <= LAST_BOUND_NS; bound *= 2) {
+		snprintf(labels, sizeof(labels), ",kind=\"%s\",le=\"%.10g\"",
+			 kind->string, bound / 1e9);
+		print_sample(file, "wait_seconds_bucket", vm, labels,
+			     waits_within(kind, bound));
+	}
+	snprintf(labels, sizeof(labels), ",kind=\"%s\",le=\"+Inf\"",
+		 kind->string);
+	print_sample(file, "wait_seconds_bucket", vm, labels, count);
+	snprintf(labels, sizeof(labels), ",kind=\"%s\"", kind->string);
+	print_sample(file, "wait_seconds_sum", vm, labels, sum / 1e9);
+	print_sample(file, "wait_seconds_count", vm, labels, count);
+}
+
+static void print_waits(FILE *file, const struct prom_vm *vms, size_t nr)
+{
+	const cJSON *kind, *waits;
+	bool head = false;
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		waits = get(vms[i].stat, "waits");
+		cJSON_ArrayForEach(kind, waits)
+		{
+			if (!kind->string || !fit_for_a_name(kind->string) ||
+			    get(waits, kind->string) != kind)
+				continue;
+			if (!head)
+				print_head(
+					file, "wait_seconds", HISTOGRAM,
+					"How long accesses of the guest waited for hyp.");
+			head = true;
+			print_wait(file, vms[i].name, kind);
+		}
+	}
+}
+
 static bool known(const char *name)
 {
 	unsigned int i;
@@ -301,12 +381,6 @@ static bool known(const char *name)
 		if (!strcmp(metrics[i].counter, name))
 			return true;
 	return false;
-}
-
-static bool fit_for_a_name(const char *name)
-{
-	return *name && strlen(name) < 64 &&
-	       !name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")];
 }
 
 /* With the first VM, and the first item, that has it. */
@@ -346,5 +420,6 @@ void prom_print(FILE *file, const struct prom_vm *vms, size_t nr)
 	print_frames(file, vms, nr);
 	for (i = 0; i < ARRAY_SIZE(metrics); i++)
 		print_metric(file, vms, nr, &metrics[i]);
+	print_waits(file, vms, nr);
 	print_others(file, vms, nr);
 }

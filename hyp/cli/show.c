@@ -195,6 +195,65 @@ static void show_matrix(const cJSON *result)
 	}
 }
 
+/* Upper bound of the bucket that @permille of @count waits reach, in ns; or -1. */
+static double quantile(const cJSON *buckets, double count,
+		       unsigned int permille)
+{
+	const cJSON *bucket, *bound, *n;
+	double seen = 0;
+
+	cJSON_ArrayForEach(bucket, buckets)
+	{
+		bound = cJSON_GetArrayItem(bucket, 0);
+		n = cJSON_GetArrayItem(bucket, 1);
+		if (!cJSON_IsNumber(n))
+			return -1;
+		seen += n->valuedouble;
+		if (seen * 1000 >= count * permille)
+			return cJSON_IsNumber(bound) ? bound->valuedouble : -1;
+	}
+	return -1;
+}
+
+static const char *micro(char cell[CELL], double ns)
+{
+	if (ns >= 0)
+		snprintf(cell, CELL, "%.1f", ns / 1000);
+	else
+		strcpy(cell, "-");
+	return cell;
+}
+
+/* Quantiles are right to a quarter: what took no longer than this. */
+static void show_waits(const cJSON *waits)
+{
+	static const unsigned int permilles[] = { 500, 900, 990, 1000 };
+	const cJSON *kind, *count, *sum;
+	char cell[CELL];
+	double n;
+	unsigned int i;
+
+	if (!cJSON_GetArraySize(waits))
+		return;
+	printf("%-10s %10s %10s %10s %10s %10s %10s\n", "waits/us", "count",
+	       "mean", "50 %", "90 %", "99 %", "max");
+	cJSON_ArrayForEach(kind, waits)
+	{
+		count = get(kind, "count");
+		sum = get(kind, "sum_ns");
+		n = cJSON_IsNumber(count) ? count->valuedouble : 0;
+		printf("%-10s %10s", kind->string, whole(cell, count));
+		printf(" %10s", micro(cell, n && cJSON_IsNumber(sum) ?
+						    sum->valuedouble / n :
+						    -1));
+		for (i = 0; i < ARRAY_SIZE(permilles); i++)
+			printf(" %10s",
+			       micro(cell, quantile(get(kind, "buckets"), n,
+						    permilles[i])));
+		putchar('\n');
+	}
+}
+
 void show_stat(const cJSON *result)
 {
 	const cJSON *item;
@@ -209,6 +268,7 @@ void show_stat(const cJSON *result)
 	show_matrix(result);
 	cJSON_ArrayForEach(item, get(result, "counters"))
 		printf("%-26s %s\n", item->string, whole(cell, item));
+	show_waits(get(result, "waits"));
 }
 
 void show_list(const cJSON *vms)

@@ -75,6 +75,7 @@ static void deliver_discard_fault(struct vcpu *v, uint64_t gpa)
 	err = fault_inject(v, ESSA_VECTOR);
 	if (!err) {
 		v->suspect.seen = 0;
+		mem_note_discard(v->env->mem, v->suspect.since_ns);
 		vcpu_inc(v, VCPU_INJECTED);
 		return;
 	}
@@ -109,12 +110,14 @@ static void deliver_discard_fault(struct vcpu *v, uint64_t gpa)
  * instruction at RIP.  Not if the guest has gone on in between and come back:
  * an idle vCPU is always at the same RIP, and both may have been late then.
  */
-static bool is_confirmed(struct vcpu *v, uint64_t gpa)
+static bool is_confirmed(struct vcpu *v, uint64_t gpa, uint64_t since_ns)
 {
 	uint64_t rip = v->run->s.regs.regs.rip;
 
 	if (v->suspect.gpa != gpa || v->suspect.rip != rip)
 		v->suspect.seen = 0;
+	if (!v->suspect.seen)
+		v->suspect.since_ns = since_ns;
 	v->suspect.gpa = gpa;
 	v->suspect.rip = rip;
 	return v->suspect.seen++;
@@ -127,6 +130,7 @@ void fault_forget(struct vcpu *v)
 
 void fault_sigbus(struct vcpu *v, const siginfo_t *si)
 {
+	uint64_t since_ns = mem_clock_ns();
 	uint64_t gpa;
 
 	if (si->si_code != BUS_MCEERR_AR && si->si_code != BUS_ADRERR) {
@@ -138,13 +142,14 @@ void fault_sigbus(struct vcpu *v, const siginfo_t *si)
 	switch (mem_fault(v->env->mem, si->si_addr, &gpa)) {
 	case MEM_FAULT_RETRY:
 		/* Not a poison marker, then: the real thing. */
-		if (is_confirmed(v, gpa) && v->suspect.seen > MAX_RETRIES)
+		if (is_confirmed(v, gpa, since_ns) &&
+		    v->suspect.seen > MAX_RETRIES)
 			vcpu_stop_vm(
 				v, EXIT_HYP_FAILED,
 				"the host reports a memory error in a page of the guest");
 		break;
 	case MEM_FAULT_DISCARD:
-		if (is_confirmed(v, gpa))
+		if (is_confirmed(v, gpa, since_ns))
 			deliver_discard_fault(v, gpa);
 		break;
 	case MEM_FAULT_FOREIGN:

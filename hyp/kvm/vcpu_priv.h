@@ -28,6 +28,7 @@ struct vcpu {
 	sigset_t wait_set; /* SIGBUS and the kick */
 	struct {
 		uint64_t gpa, rip;
+		uint64_t since_ns; /* mem_clock_ns() of the first */
 		unsigned int seen;
 	} suspect; /* discard fault, not injected yet */
 	struct {

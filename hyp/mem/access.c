@@ -14,33 +14,65 @@
 #include "hyp/mem/state.h"
 #include "hyp/mem/uffd.h"
 
-/*
- * Mark @idx, which is charged, and what follows of the same kind and is wanted
- * too, as far as there is room.  Caller holds the stripe.  Return: frames.
- */
-static unsigned int __claim_run(struct mem *mem, uint64_t idx, uint64_t wanted)
+/* Charge for @nr frames, or for the half of them, and so on. */
+static unsigned int charge_some(struct mem *mem, unsigned int nr)
 {
-	uint64_t end = idx - idx % FRAME_BLOCK + FRAME_BLOCK;
-	uint64_t first = idx;
-	unsigned int nr, i;
-
-	if (end > idx + fill_max(mem, idx))
-		end = idx + fill_max(mem, idx);
-	if (end > wanted)
-		end = wanted;
-	__fill_alike(mem, idx, &first, &end);
-	nr = (unsigned int)(end - idx);
-	if (nr > 1 && !limit_try_charge(mem, nr - 1))
-		nr = 1;
-	for (i = 0; i < nr; i++)
-		mem->frames[idx + i].busy = FRAME_FILL;
+	while (nr && !limit_try_charge(mem, nr))
+		nr /= 2;
 	return nr;
 }
 
+/* Mark the frames from @from to @end that are like @idx.  Return: frames. */
+static unsigned int __claim_alike(struct mem *mem, uint64_t idx, uint64_t from,
+				  uint64_t end)
+{
+	uint64_t first = from;
+	unsigned int nr, i;
+
+	__fill_alike(mem, idx, &first, &end);
+	nr = charge_some(mem, (unsigned int)(end - from));
+	for (i = 0; i < nr; i++)
+		mem->frames[from + i].busy = FRAME_FILL;
+	return nr;
+}
+
+/*
+ * Mark @idx, which is charged, and what follows of the same kind and is wanted
+ * too, as far as there is room.  Caller holds the stripe, which is dropped: what
+ * is marked stays the caller's, block by block, and nobody waits with a frame
+ * marked.  Return: frames.
+ */
+static unsigned int __claim_run(struct mem *mem, uint64_t idx, uint64_t wanted)
+{
+	uint64_t locked = idx;
+	uint64_t from = idx + 1;
+	uint64_t end;
+
+	if (wanted > idx + FILL_MAX_DEVICE)
+		wanted = idx + FILL_MAX_DEVICE;
+	mem->frames[idx].busy = FRAME_FILL;
+	while (from < wanted) {
+		end = from - from % FRAME_BLOCK + FRAME_BLOCK;
+		if (end > wanted)
+			end = wanted;
+		if (from % FRAME_BLOCK == 0) {
+			frame_unlock(mem, locked);
+			locked = from;
+			frame_lock(mem, locked);
+		}
+		from += __claim_alike(mem, idx, from, end);
+		if (from < end)
+			break;
+	}
+	frame_unlock(mem, locked);
+	return (unsigned int)(from - idx);
+}
+
 int access_resident(struct mem *mem, uint64_t idx, uint64_t end, bool pin,
-		    _Atomic uint64_t *counter)
+		    _Atomic uint64_t *counter, uint64_t since_ns)
 {
 	struct frame *f = &mem->frames[idx];
+	enum mem_wait kind = MEM_WAIT_OTHER;
 	bool charged = false;
 	unsigned int nr;
 	int err;
@@ -76,9 +108,10 @@ int access_resident(struct mem *mem, uint64_t idx, uint64_t end, bool pin,
 			frame_lock(mem, idx);
 			continue;
 		}
+		kind = f->content == FRAME_ZERO ? MEM_WAIT_ZERO :
+						  MEM_WAIT_PAGE_IN;
 		nr = __claim_run(mem, idx, end);
-		frame_unlock(mem, idx);
-		err = fill_run(mem, idx, nr, idx);
+		err = fill_run(mem, idx, nr, idx, 0);
 		if (err)
 			return err;
 		charged = false;
@@ -88,6 +121,8 @@ int access_resident(struct mem *mem, uint64_t idx, uint64_t end, bool pin,
 	frame_unlock(mem, idx);
 	if (charged)
 		limit_uncharge(mem, 1);
+	if (since_ns && !err)
+		latency_note(mem, kind, since_ns);
 	return err;
 }
 
@@ -128,7 +163,7 @@ int mem_get(struct mem *mem, uint64_t gpa, size_t len, void **hva)
 		return err;
 	for (i = first; i <= last; i++) {
 		err = access_resident(mem, i, last + 1, true,
-				      &mem->count.device_fills);
+				      &mem->count.device_fills, 0);
 		if (err) {
 			unpin(mem, first, i);
 			return err;
@@ -195,13 +230,14 @@ enum mem_fault mem_fault(struct mem *mem, const void *addr, uint64_t *gpa)
 {
 	uint64_t idx = ((uintptr_t)addr - (uintptr_t)mem->ram) >>
 		       MEM_PAGE_SHIFT;
+	uint64_t since = mem_clock_ns();
 	int err;
 
 	if (idx >= mem->nr_frames)
 		return MEM_FAULT_FOREIGN;
 	*gpa = mem_gfn(mem, idx) << MEM_PAGE_SHIFT;
-	err = access_resident(mem, idx, idx + 1, false,
-			      &mem->count.fault_stale);
+	err = access_resident(mem, idx, idx + 1, false, &mem->count.fault_stale,
+			      since);
 	if (err == -EFAULT) {
 		mem_count(&mem->count.fault_discard, 1);
 		watch_look(mem);

@@ -10,6 +10,7 @@
 #include <essa/abi.h>
 
 #include "hyp/mem/discard.h"
+#include "hyp/mem/host.h"
 #include "hyp/mem/priv.h"
 #include "hyp/mem/state.h"
 #include "hyp/mem/uffd.h"
@@ -273,8 +274,8 @@ void discard_probe(struct mem *mem)
 {
 	struct iovec iov = { .iov_base = mem->ram, .iov_len = MEM_PAGE_SIZE };
 
-	mem->has_process_madvise = mem->self_fd >= 0 &&
-				   syscall(SYS_process_madvise, mem->self_fd,
-					   &iov, 1, MADV_DONTNEED,
-					   0) == MEM_PAGE_SIZE;
+	mem->has_process_madvise =
+		host_may_have(HOST_PROCESS_MADVISE) && mem->self_fd >= 0 &&
+		syscall(SYS_process_madvise, mem->self_fd, &iov, 1,
+			MADV_DONTNEED, 0) == MEM_PAGE_SIZE;
 }

@@ -30,6 +30,7 @@ int frames_init(struct mem *mem)
 		pthread_mutex_init(&mem->stripes[i].lock, NULL);
 		pthread_cond_init(&mem->stripes[i].published, NULL);
 		mem->stripes[i].sleepers = 0;
+		mem->stripes[i].nr_waits = 0;
 	}
 	for (i = 0; i < mem->nr_frames; i++)
 		mem->frames[i].content = FRAME_ZERO;
@@ -77,12 +78,40 @@ int __frame_wait_idle(struct mem *mem, uint64_t idx)
 	return slept;
 }
 
+void __frame_note_wait(struct mem *mem, uint64_t idx, enum mem_wait kind,
+		       uint64_t since_ns)
+{
+	struct stripe *s = stripe_of(mem, idx);
+
+	mem->frames[idx].waited = 1;
+	if (s->nr_waits < FRAME_WAITS)
+		s->wait[s->nr_waits++] =
+			(struct frame_wait){ idx, since_ns, kind };
+}
+
+/* They are woken in a moment, or have been by what filled the page. */
+static void __end_waits(struct mem *mem, struct stripe *s, uint64_t idx)
+{
+	unsigned int i = 0;
+
+	while (i < s->nr_waits) {
+		if (s->wait[i].idx == idx) {
+			latency_note(mem, s->wait[i].kind, s->wait[i].since_ns);
+			s->wait[i] = s->wait[--s->nr_waits];
+		} else {
+			i++;
+		}
+	}
+}
+
 bool __frame_publish(struct mem *mem, uint64_t idx)
 {
 	struct stripe *s = stripe_of(mem, idx);
 	struct frame *f = &mem->frames[idx];
 	bool wake = f->waited;
 
+	if (wake)
+		__end_waits(mem, s, idx);
 	f->busy = FRAME_IDLE;
 	f->waited = 0;
 	if (s->sleepers)

@@ -27,7 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct mem;
+#include "hyp/mem/mem.h"
 
 /* Values are those of the content bits of a state byte, shifted down. */
 enum frame_content {
@@ -55,16 +55,30 @@ struct frame {
 	uint8_t waited : 1;	/* whoever publishes must UFFDIO_WAKE */
 	uint8_t referenced : 1; /* second chance */
 	uint8_t armed : 1;	/* idle, resident, unwritten; track.h */
+	uint8_t ahead : 1; /* preserved, and the pager has a copy; ahead.h */
 };
 
 /* Frames of one block share a stripe, so that a run needs one lock only. */
 #define FRAME_BLOCK   64
 #define FRAME_STRIPES 64
 
+/*
+ * An access whose message has been read, that sleeps until a frame is published.
+ * More than fit here are not measured.
+ */
+#define FRAME_WAITS 8u
+
+struct frame_wait {
+	uint64_t idx, since_ns;
+	enum mem_wait kind;
+};
+
 struct stripe {
 	pthread_mutex_t lock;
 	pthread_cond_t published;
 	unsigned int sleepers;
+	unsigned int nr_waits;
+	struct frame_wait wait[FRAME_WAITS];
 } __attribute__((aligned(64)));
 
 /** frames_init() - all frames zero, without markers. Return: 0 or -ENOMEM */
@@ -81,6 +95,16 @@ void frame_unlock(struct mem *mem, uint64_t idx);
  * Return: 0, 1 after a sleep, or -ECANCELED when the VM is stopping.
  */
 int __frame_wait_idle(struct mem *mem, uint64_t idx);
+
+/**
+ * __frame_note_wait() - a message is answered by whoever publishes a frame
+ * @mem:      memory
+ * @idx:      busy frame; caller holds its stripe
+ * @kind:     of the access
+ * @since_ns: when it was read
+ */
+void __frame_note_wait(struct mem *mem, uint64_t idx, enum mem_wait kind,
+		       uint64_t since_ns);
 
 /**
  * __frame_publish() - a busy frame has reached its new state

@@ -89,7 +89,7 @@ static int32_t operate(struct mem *mem, unsigned int op, uint64_t idx,
 		if (op == ESSA_OP_SET_STABLE_RESIDENT) {
 			/* -EFAULT: another vCPU took it back; its business. */
 			err = access_resident(mem, idx + done, idx + nr, false,
-					      &mem->count.fault_zero);
+					      &mem->count.fault_zero, 0);
 			if (err && err != -EFAULT)
 				return err;
 		}

@@ -15,6 +15,7 @@
 
 #include <essa/abi.h>
 
+#include "hyp/mem/host.h"
 #include "hyp/mem/pager.h"
 #include "hyp/mem/priv.h"
 #include "hyp/mem/uffd.h"
@@ -90,9 +91,6 @@ static int map_ram(struct mem *mem, const char **why)
 	madvise(p, len, MADV_DONTFORK);
 	/* Nor is it to be in a core dump (--no-sandbox; else there is none). */
 	madvise(p, len, MADV_DONTDUMP);
-	/* A page that KSM merges loses its write protection (mm/ksm.c). */
-	if (mem->track.offered)
-		madvise(p, len, MADV_UNMERGEABLE);
 	mem->regions[0] = (struct mem_region){
 		.gpa = 0,
 		.size_bytes = low,
@@ -139,6 +137,9 @@ static int open_fds(struct mem *mem, const char **why)
 	err = uffd_open(&mem->uffd, &mem->track.offered, why);
 	if (err)
 		return err;
+	/* A page that KSM merges loses its write protection (mm/ksm.c). */
+	if (mem->track.offered || !uffd_can_move())
+		madvise(mem->ram, mem->cfg.size_bytes, MADV_UNMERGEABLE);
 	err = uffd_register(mem->uffd, mem->ram, mem->cfg.size_bytes,
 			    mem->track.offered, why);
 	if (err)
@@ -171,7 +172,9 @@ static int create_swap(struct mem *mem, const char **why)
 	if (err)
 		return err;
 	pageout_open(mem);
-	return pager_init(mem, why);
+	*why = "out of memory";
+	err = fill_init(&mem->fill_buffer);
+	return err ? err : pagein_init(mem, why);
 }
 
 int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
@@ -200,6 +203,9 @@ int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
 	if (err)
 		goto err_destroy;
 	set_limit(mem, cfg->limit_bytes);
+	err = host_check(why);
+	if (err)
+		goto err_destroy;
 	*why = "out of memory";
 	err = frames_init(mem);
 	if (!err)
@@ -283,7 +289,8 @@ void mem_destroy(struct mem *mem)
 {
 	if (!mem)
 		return;
-	pager_fini(mem);
+	pagein_fini(mem);
+	fill_fini(&mem->fill_buffer);
 	pageout_fini(mem);
 	swap_destroy(mem->swap);
 	close_fd(mem->self_fd);

@@ -81,6 +81,32 @@ enum mem_fault {
 	MEM_FAULT_FOREIGN, /* not an address of guest RAM */
 };
 
+/* Why an access of the guest, or of the kernel for it, had to wait for hyp. */
+enum mem_wait {
+	MEM_WAIT_ZERO,	  /* the frame had no backing */
+	MEM_WAIT_PAGE_IN, /* it was paged out */
+	MEM_WAIT_DISCARD, /* it was discarded: until the discard fault */
+	MEM_WAIT_WRITE,	  /* a write found it protected */
+	MEM_WAIT_OTHER,	  /* it was on its way out, or there after all */
+	MEM_NR_WAITS,
+};
+
+extern const char *const mem_wait_names[MEM_NR_WAITS];
+
+#define MEM_LATENCY_BUCKETS 98u
+
+/**
+ * struct mem_latency - how long accesses of one kind waited
+ * @count:  accesses; the sum of @bucket
+ * @sum_ns: of all of them
+ * @bucket: accesses that took longer than the bound of the bucket before, and at
+ *	    most mem_latency_bound()
+ */
+struct mem_latency {
+	uint64_t count, sum_ns;
+	uint64_t bucket[MEM_LATENCY_BUCKETS];
+};
+
 /**
  * struct mem_stats - counters since mem_create(), in frames unless said
  *
@@ -96,6 +122,8 @@ struct mem_stats {
 	uint64_t given_up;     /* by mem_give_up() */
 	uint64_t swapped_out, swapped_in;
 	uint64_t swap_out_bytes, swap_in_bytes;
+	uint64_t readahead; /* read with others, when nobody waited for them */
+	uint64_t readahead_hits; /* used; by a sample, of one page of each read */
 	uint64_t fault_zero, fault_preserved, fault_stale, fault_discard;
 	uint64_t armed;	       /* by ESSA_CMD_ARM, each time */
 	uint64_t fault_write;  /* writes that found a frame protected */
@@ -103,6 +131,7 @@ struct mem_stats {
 	uint64_t release_batches;
 	uint64_t busy_waits; /* ESSA_CMD_WAIT calls that slept */
 	uint64_t scans;
+	uint64_t stall_us; /* time that accesses waited, all kinds of enum mem_wait */
 };
 
 /** struct mem_dist - frames by usage (S U V P) and content (r p z) */
@@ -174,6 +203,15 @@ int mem_write(struct mem *mem, uint64_t gpa, const void *src, size_t len);
  * @gpa:  set to the guest physical address of the page
  */
 enum mem_fault mem_fault(struct mem *mem, const void *addr, uint64_t *gpa);
+
+/** mem_clock_ns() - the monotonic clock that waits are measured with */
+uint64_t mem_clock_ns(void);
+
+/**
+ * mem_note_discard() - a discard fault has been injected
+ * @since_ns: mem_clock_ns() when its (first) SIGBUS was fetched
+ */
+void mem_note_discard(struct mem *mem, uint64_t since_ns);
 
 /**
  * mem_hypercall() - slow path of the interface (ESSA_CMD_*)
@@ -280,6 +318,20 @@ void mem_watch(struct mem *mem, const struct mem_watch *what);
 
 /** mem_get_stats() - any thread; takes no lock, and as long for any size */
 void mem_get_stats(struct mem *mem, struct mem_stats *out);
+
+/** mem_get_latency() - waits of one kind since mem_create(); as mem_get_stats() */
+void mem_get_latency(struct mem *mem, enum mem_wait kind,
+		     struct mem_latency *out);
+
+/** mem_latency_bound() - longest time of a bucket, in ns; of the last UINT64_MAX */
+uint64_t mem_latency_bound(unsigned int bucket);
+
+/**
+ * mem_latency_quantile() - the bound of the bucket that @permille of all reach
+ * Return: nanoseconds; 0 if there is none.
+ */
+uint64_t mem_latency_quantile(const struct mem_latency *l,
+			      unsigned int permille);
 
 /**
  * mem_get_dist() - look at every frame, and at the guest's table, where usage

@@ -10,11 +10,12 @@
  *	swap bitmap		any thread		swap->lock
  *	pageout			reclaim, test hooks	pageout.lock
  *	pager			pager thread		no one else looks
+ *	fill_buffer		any thread		its lock, tried only
  *	reclaim			reclaim thread		no one else looks
  *	track.blocks		any thread		atomics; set and cleared
  *						under a stripe of the block
  *	trouble			any thread		trouble.lock, atomics
- *	count			any thread		atomics
+ *	count, latency		any thread		atomics
  *	watch			mem_watch()'s caller,	atomics; watch.h
  *				any thread disarms
  *
@@ -30,6 +31,7 @@
 #include <stdatomic.h>
 
 #include "hyp/mem/frame.h"
+#include "hyp/mem/latency.h"
 #include "hyp/mem/limit.h"
 #include "hyp/mem/mem.h"
 #include "hyp/mem/pageout.h"
@@ -54,6 +56,7 @@ struct mem_counters {
 	_Atomic uint64_t fault_zero, fault_preserved, fault_stale;
 	_Atomic uint64_t fault_discard, device_fills;
 	_Atomic uint64_t release_batches, busy_waits, scans;
+	_Atomic uint64_t readahead, readahead_hits;
 };
 
 struct mem {
@@ -76,11 +79,13 @@ struct mem {
 	struct swap *swap; /* NULL: none */
 	struct pageout pageout;
 	struct pager pager;
+	struct fill_buffer fill_buffer;
 	struct reclaim reclaim;
 	struct track track;
 	struct trouble trouble;
 	struct watch watch;
 	struct mem_counters count;
+	struct latency latency[MEM_NR_WAITS];
 
 	/* ESSA_FEAT_* in use; 0: every frame counts as Stable */
 	_Atomic uint32_t features;

@@ -7,6 +7,17 @@
 #include "hyp/mem/priv.h"
 #include "hyp/mem/state.h"
 
+static uint64_t stall_us(struct mem *mem)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < MEM_NR_WAITS; i++)
+		sum += atomic_load_explicit(&mem->latency[i].sum_ns,
+					    memory_order_relaxed);
+	return sum / 1000;
+}
+
 void mem_get_stats(struct mem *mem, struct mem_stats *out)
 {
 	struct mem_counters *c = &mem->count;
@@ -29,6 +40,8 @@ void mem_get_stats(struct mem *mem, struct mem_stats *out)
 		.swapped_in = atomic_load(&c->swapped_in),
 		.swap_out_bytes = atomic_load(&c->swap_out_bytes),
 		.swap_in_bytes = atomic_load(&c->swap_in_bytes),
+		.readahead = atomic_load(&c->readahead),
+		.readahead_hits = atomic_load(&c->readahead_hits),
 		.fault_zero = atomic_load(&c->fault_zero),
 		.fault_preserved = atomic_load(&c->fault_preserved),
 		.fault_stale = atomic_load(&c->fault_stale),
@@ -39,6 +52,7 @@ void mem_get_stats(struct mem *mem, struct mem_stats *out)
 		.release_batches = atomic_load(&c->release_batches),
 		.busy_waits = atomic_load(&c->busy_waits),
 		.scans = atomic_load(&c->scans),
+		.stall_us = stall_us(mem),
 	};
 }
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hyp/mem/host.h"
 #include "hyp/mem/mem.h"
 #include "hyp/mem/swap.h"
 
@@ -44,7 +45,8 @@ static void try_direct(struct swap *swap)
 	uint8_t page[MEM_PAGE_SIZE] __attribute__((aligned(MEM_PAGE_SIZE)));
 	int flags = fcntl(swap->fd, F_GETFL);
 
-	if (flags < 0 || fcntl(swap->fd, F_SETFL, flags | O_DIRECT))
+	if (!host_may_have(HOST_DIRECT) || flags < 0 ||
+	    fcntl(swap->fd, F_SETFL, flags | O_DIRECT))
 		return;
 	swap->direct = !swap_write(swap, 0, wrote, 1) &&
 		       !swap_read(swap, 0, page, 1) &&

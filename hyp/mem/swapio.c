@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hyp/mem/host.h"
 #include "hyp/mem/mem.h"
 #include "hyp/mem/swap.h"
 #include "hyp/mem/swapio.h"
@@ -20,7 +21,8 @@ void swap_queue_init(struct swap_queue *q, struct swap *swap,
 	memset(q, 0, sizeof(*q));
 	q->swap = swap;
 	/* Off by sysctl, by a filter around us, or by lack of memory. */
-	q->has_ring = !uring_open(&q->ring, depth, ops, sizeof(ops),
+	q->has_ring = host_may_have(HOST_IO_URING) &&
+		      !uring_open(&q->ring, depth, ops, sizeof(ops),
 				  buf ? &iov : NULL, &q->fixed);
 }
 

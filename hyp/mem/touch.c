@@ -60,7 +60,7 @@ RACY enum guest_access guest_access(struct mem *mem, volatile uint64_t *p,
 				    uint64_t *val, int is_write)
 {
 	volatile int tries = 0;
-	uint64_t gpa;
+	uint64_t gpa, since;
 	int jump;
 
 	for (;;) {
@@ -78,8 +78,10 @@ RACY enum guest_access guest_access(struct mem *mem, volatile uint64_t *p,
 		}
 		if (jump == 2)
 			return GUEST_GAVE_UP;
+		since = mem_clock_ns();
 		switch (mem_fault(mem, guest_addr, &gpa)) {
 		case MEM_FAULT_DISCARD:
+			mem_note_discard(mem, since);
 			return GUEST_DISCARDED;
 		case MEM_FAULT_RETRY:
 			/* No fault loops, whatever the table says. */

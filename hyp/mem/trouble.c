@@ -93,7 +93,7 @@ void mem_retry(struct mem *mem)
 	pthread_cond_broadcast(&t->again);
 	pthread_mutex_unlock(&t->lock);
 	if (mem->swap)
-		eventfd_write(mem->pager.retry_fd, 1);
+		eventfd_write(mem->pager.in.retry_fd, 1);
 	limit_kick(mem);
 }
 

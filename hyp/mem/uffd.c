@@ -2,11 +2,14 @@
 /* userfaultfd ioctls; Documentation/admin-guide/mm/userfaultfd.rst */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "hyp/mem/host.h"
 #include "hyp/mem/mem.h"
 #include "hyp/mem/uffd.h"
 #include "hyp/mem/uffd_abi.h"
@@ -32,18 +35,51 @@ static int open_fd(void)
 	return fd < 0 ? -err : fd;
 }
 
+/* Property of the host: the same for all descriptors. */
+static atomic_bool has_move = true;
+
+bool uffd_can_move(void)
+{
+	return atomic_load(&has_move);
+}
+
 static int ask_api(int uffd, uint64_t features)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = features };
 
+	if ((features & UFFD_FEATURE_POISON && !host_may_have(HOST_POISON)) ||
+	    (features & UFFD_FEATURE_MOVE && !host_may_have(HOST_MOVE)) ||
+	    (features & UFFD_FEATURE_PAGEFAULT_FLAG_WP &&
+	     !host_may_have(HOST_WP)))
+		return -EINVAL;
 	return ioctl(uffd, UFFDIO_API, &api) < 0 ? -errno : 0;
+}
+
+/* The most that there is.  A refused request leaves the descriptor as it was. */
+static int ask_features(int uffd, bool *protect)
+{
+	const uint64_t wp = UFFD_FEATURE_PAGEFAULT_FLAG_WP;
+	int err = -EINVAL;
+
+	atomic_store(&has_move, true);
+	if (*protect)
+		err = ask_api(uffd,
+			      UFFD_FEATURE_POISON | UFFD_FEATURE_MOVE | wp);
+	if (!err)
+		return 0;
+	if (!ask_api(uffd, UFFD_FEATURE_POISON | UFFD_FEATURE_MOVE)) {
+		*protect = false;
+		return 0;
+	}
+	/* Pages that are moved are protected while they are copied. */
+	atomic_store(&has_move, false);
+	return ask_api(uffd, UFFD_FEATURE_POISON | wp);
 }
 
 int uffd_open(int *fd, bool *protect, const char **why)
 {
-	const uint64_t need = UFFD_FEATURE_POISON | UFFD_FEATURE_MOVE;
-	int err = -EINVAL;
 	int uffd = open_fd();
+	int err;
 
 	if (uffd == -ENOSYS) {
 		*why = "no userfaultfd: the host kernel needs CONFIG_USERFAULTFD";
@@ -53,15 +89,10 @@ int uffd_open(int *fd, bool *protect, const char **why)
 		*why = "userfaultfd refused: let this user read /dev/userfaultfd, or set sysctl vm.unprivileged_userfaultfd=1, or run as root";
 		return uffd;
 	}
-	/* A refused request leaves the descriptor as it was. */
-	if (*protect)
-		err = ask_api(uffd, need | UFFD_FEATURE_PAGEFAULT_FLAG_WP);
-	*protect = !err;
-	if (err)
-		err = ask_api(uffd, need);
+	err = ask_features(uffd, protect);
 	if (err) {
 		close(uffd);
-		*why = "userfaultfd lacks POISON or MOVE: the host needs Linux 6.8 or newer";
+		*why = "userfaultfd cannot poison pages: the host needs Linux 6.6 or newer";
 		return err;
 	}
 	*fd = uffd;
@@ -71,13 +102,15 @@ int uffd_open(int *fd, bool *protect, const char **why)
 int uffd_register(int fd, void *addr, size_t len, bool protect,
 		  const char **why)
 {
+	const bool wp = protect || !uffd_can_move();
 	const uint64_t need = 1ull << _UFFDIO_COPY | 1ull << _UFFDIO_WAKE |
-			      1ull << _UFFDIO_POISON | 1ull << _UFFDIO_MOVE |
-			      (uint64_t)protect << _UFFDIO_WRITEPROTECT;
+			      1ull << _UFFDIO_POISON |
+			      (uint64_t)uffd_can_move() << _UFFDIO_MOVE |
+			      (uint64_t)wp << _UFFDIO_WRITEPROTECT;
 	struct uffdio_register reg = {
 		.range = { .start = (uintptr_t)addr, .len = len },
 		.mode = UFFDIO_REGISTER_MODE_MISSING |
-			(protect ? UFFDIO_REGISTER_MODE_WP : 0),
+			(wp ? UFFDIO_REGISTER_MODE_WP : 0),
 	};
 
 	if (ioctl(fd, UFFDIO_REGISTER, &reg) < 0) {
@@ -85,7 +118,7 @@ int uffd_register(int fd, void *addr, size_t len, bool protect,
 		return -errno;
 	}
 	if ((reg.ioctls & need) != need) {
-		*why = "userfaultfd cannot poison or move pages: the host needs Linux 6.8 or newer";
+		*why = "userfaultfd cannot do what guest memory needs: the host needs Linux 6.6 or newer";
 		return -EOPNOTSUPP;
 	}
 	return 0;
@@ -136,27 +169,6 @@ int uffd_poison(int fd, void *addr, size_t len)
 	return 0;
 }
 
-int uffd_move(int fd, void *dst, const void *src, size_t len, size_t *moved)
-{
-	*moved = 0;
-	while (*moved < len) {
-		struct uffdio_move m = {
-			.dst = (uintptr_t)dst + *moved,
-			.src = (uintptr_t)src + *moved,
-			.len = len - *moved,
-		};
-
-		if (ioctl(fd, UFFDIO_MOVE, &m) == 0) {
-			*moved = len;
-			return 0;
-		}
-		if (m.move <= 0)
-			return -errno;
-		*moved += (size_t)m.move;
-	}
-	return 0;
-}
-
 void uffd_wake(int fd, void *addr, size_t len)
 {
 	struct uffdio_range r = { .start = (uintptr_t)addr, .len = len };
@@ -188,24 +200,77 @@ int uffd_unprotect(int fd, void *addr, size_t len)
 	return write_protect(fd, addr, len, 0);
 }
 
-int uffd_read(int fd, void **addr, bool *write)
+/*
+ * Without UFFDIO_MOVE.  Nobody can write to what is protected, and who tries
+ * waits, as for a page that has been moved; reads go on until it is released.
+ */
+static int copy_over(int fd, void *dst, void *src, size_t len, size_t *moved)
+{
+	int err = uffd_protect(fd, src, len);
+
+	if (!err)
+		err = uffd_copy(fd, dst, src, len);
+	if (err) {
+		uffd_unprotect(fd, src, len);
+		return err;
+	}
+	*moved = len;
+	return madvise(src, len, MADV_DONTNEED) ? -errno : 0;
+}
+
+int uffd_move(int fd, void *dst, void *src, size_t len, size_t *moved)
+{
+	*moved = 0;
+	if (!uffd_can_move())
+		return copy_over(fd, dst, src, len, moved);
+	while (*moved < len) {
+		struct uffdio_move m = {
+			.dst = (uintptr_t)dst + *moved,
+			.src = (uintptr_t)src + *moved,
+			.len = len - *moved,
+		};
+
+		if (ioctl(fd, UFFDIO_MOVE, &m) == 0) {
+			*moved = len;
+			return 0;
+		}
+		if (m.move <= 0)
+			return -errno;
+		*moved += (size_t)m.move;
+	}
+	return 0;
+}
+
+int uffd_read(int fd, struct uffd_message *msg, unsigned int max)
 {
 	const uint64_t mask = ~(uint64_t)(MEM_PAGE_SIZE - 1);
-	struct uffd_msg msg;
+	struct uffd_msg raw[UFFD_MAX_MESSAGES];
+	unsigned int i, nr = 0;
 	ssize_t n;
 
-	for (;;) {
-		n = read(fd, &msg, sizeof(msg));
+	if (max > UFFD_MAX_MESSAGES)
+		max = UFFD_MAX_MESSAGES;
+	while (!nr) {
+		n = read(fd, raw, max * sizeof(raw[0]));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN ? 0 : -errno;
-		if (n != sizeof(msg))
+		if (!n || n % (ssize_t)sizeof(raw[0]))
 			return -EIO;
-		if (msg.event == UFFD_EVENT_PAGEFAULT)
-			break;
+		for (i = 0; i < (size_t)n / sizeof(raw[0]); i++) {
+			const struct uffd_msg *m = &raw[i];
+
+			if (m->event != UFFD_EVENT_PAGEFAULT)
+				continue;
+			msg[nr++] = (struct uffd_message){
+				.addr = (void *)(uintptr_t)(m->arg.pagefault
+								    .address &
+							    mask),
+				.write = m->arg.pagefault.flags &
+					 UFFD_PAGEFAULT_FLAG_WP,
+			};
+		}
 	}
-	*addr = (void *)(uintptr_t)(msg.arg.pagefault.address & mask);
-	*write = msg.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP;
-	return 1;
+	return (int)nr;
 }

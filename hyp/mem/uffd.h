@@ -2,8 +2,9 @@
 /*
  * userfaultfd: the only place that issues its ioctls.
  *
- * MISSING, POISON (Linux 6.6) and MOVE (Linux 6.8) are needed; write protection
- * is used where the host has it.  EVENT_REMOVE is not asked for: with it,
+ * MISSING and POISON (Linux 6.6) are needed, and MOVE (Linux 6.8) or write
+ * protection; the latter is used beside MOVE where the host has it (host.h).
+ * EVENT_REMOVE is not asked for: with it,
  * madvise() would sleep until the pager has read the event, and the pager waits
  * for reclaim.
  */
@@ -24,6 +25,9 @@
  */
 int uffd_open(int *fd, bool *protect, const char **why);
 
+/** uffd_can_move() - after uffd_open(): with UFFDIO_MOVE, or does it copy? */
+bool uffd_can_move(void);
+
 /**
  * uffd_register() - @len bytes of anonymous memory, accesses to what is missing
  * @protect: and writes to what uffd_protect() has protected
@@ -43,12 +47,13 @@ int uffd_copy(int fd, void *dst, const void *src, size_t len);
 int uffd_poison(int fd, void *addr, size_t len);
 
 /**
- * uffd_move() - move anonymous pages
+ * uffd_move() - move anonymous pages, both sides registered
  * @moved: bytes moved, also on failure
  *
- * Return: 0 or the negative errno of the page behind those moved.
+ * Return: 0 or the negative errno of the page behind those moved.  Without
+ * UFFDIO_MOVE it does not refuse pages that the kernel uses just then.
  */
-int uffd_move(int fd, void *dst, const void *src, size_t len, size_t *moved);
+int uffd_move(int fd, void *dst, void *src, size_t len, size_t *moved);
 
 void uffd_wake(int fd, void *addr, size_t len);
 
@@ -64,12 +69,24 @@ int uffd_protect(int fd, void *addr, size_t len);
 int uffd_unprotect(int fd, void *addr, size_t len);
 
 /**
- * uffd_read() - next message, if there is one
+ * struct uffd_message - an access that waits
  * @addr:  page-aligned address of the access
  * @write: it is a write to a page that is present, and protected
- *
- * Return: 1; 0 if there is none; a negative errno.
  */
-int uffd_read(int fd, void **addr, bool *write);
+struct uffd_message {
+	void *addr;
+	bool write;
+};
+
+#define UFFD_MAX_MESSAGES 16u
+
+/**
+ * uffd_read() - next messages, if there are any
+ * @msg: set
+ * @max: how many there may be, up to UFFD_MAX_MESSAGES
+ *
+ * Return: how many; a negative errno.
+ */
+int uffd_read(int fd, struct uffd_message *msg, unsigned int max);
 
 #endif /* HYP_MEM_UFFD_H */

@@ -71,8 +71,9 @@ static void comment(struct text *t, const char *line)
 	if (!strcmp(word, "TYPE")) {
 		all = t->typed;
 		nr = &t->nr_typed;
-		assert_true(!strcmp(rest, "counter") ||
-			    !strcmp(rest, "gauge") || !strcmp(rest, "untyped"));
+		assert_true(
+			!strcmp(rest, "counter") || !strcmp(rest, "gauge") ||
+			!strcmp(rest, "histogram") || !strcmp(rest, "untyped"));
 		assert_int_equal(!strcmp(rest, "counter"),
 				 !strcmp(name + strlen(name) - 6, "_total"));
 	} else {
@@ -87,6 +88,7 @@ static void comment(struct text *t, const char *line)
 static void sample(struct text *t, const char *line)
 {
 	struct sample *s = &t->samples[t->nr];
+	const char *group;
 	char *end;
 
 	assert_true(t->nr++ < ARRAY_SIZE(t->samples));
@@ -95,8 +97,14 @@ static void sample(struct text *t, const char *line)
 	s->value = strtod(strrchr(line, ' '), &end);
 	assert_int_equal(*end, '\0');
 	/* Of the group that is being printed: lines of a name are together. */
-	assert_string_equal(t->helped[t->nr_helped - 1], s->name);
-	assert_string_equal(t->typed[t->nr_typed - 1], s->name);
+	group = t->helped[t->nr_helped - 1];
+	assert_string_equal(t->typed[t->nr_typed - 1], group);
+	if (!strncmp(s->name, group, strlen(group)) &&
+	    (!strcmp(s->name + strlen(group), "_bucket") ||
+	     !strcmp(s->name + strlen(group), "_sum") ||
+	     !strcmp(s->name + strlen(group), "_count")))
+		return;
+	assert_string_equal(group, s->name);
 }
 
 static struct text *print(const struct prom_vm *vms, size_t nr)
@@ -163,6 +171,9 @@ static void each_counter_is_there_once(void **state)
 		    count(t, item->valuedouble * 4096) +
 		    (strstr(item->string, "_ms") ?
 			     count(t, item->valuedouble / 1000) :
+			     0) +
+		    (strstr(item->string, "_us") ?
+			     count(t, item->valuedouble / 1000000) :
 			     0);
 		if (n != 1)
 			fail_msg("%s: %u times", item->string, n);
@@ -222,13 +233,56 @@ static void names_are_escaped_and_the_silent_are_down(void **state)
 	drop(t);
 }
 
+static void waits_are_cumulative_histograms(void **state)
+{
+	cJSON *stat = cJSON_Parse(
+		"{\"waits\":{\"page_in\":{\"count\":11,\"sum_ns\":1500000000,"
+		"\"buckets\":[[1024,1],[1280,2],[2048,3],[2560,4],[null,1]]},"
+		"\"zero\":{\"count\":0,\"sum_ns\":0,\"buckets\":[]}}}");
+	const struct prom_vm vm = { "a", stat };
+	struct text *t = print(&vm, 1);
+	const char *name = "hyp_wait_seconds_bucket";
+	unsigned int i, n = 0;
+
+	(void)state;
+	assert_true(value_of(t, name,
+			     "vm=\"a\",kind=\"page_in\",le=\"1.024e-06\"") ==
+		    1);
+	assert_true(value_of(t, name,
+			     "vm=\"a\",kind=\"page_in\",le=\"2.048e-06\"") ==
+		    6);
+	assert_true(value_of(t, name,
+			     "vm=\"a\",kind=\"page_in\",le=\"4.096e-06\"") ==
+		    10);
+	assert_true(value_of(t, name,
+			     "vm=\"a\",kind=\"page_in\",le=\"17.17986918\"") ==
+		    10);
+	assert_true(value_of(t, name,
+			     "vm=\"a\",kind=\"page_in\",le=\"+Inf\"") == 11);
+	assert_true(value_of(t, "hyp_wait_seconds_count",
+			     "vm=\"a\",kind=\"page_in\"") == 11);
+	assert_true(value_of(t, "hyp_wait_seconds_sum",
+			     "vm=\"a\",kind=\"page_in\"") == 1.5);
+	assert_true(value_of(t, name, "vm=\"a\",kind=\"zero\",le=\"+Inf\"") ==
+		    0);
+	for (i = 0; i < t->nr; i++)
+		n += !strcmp(t->samples[i].name, name);
+	/* The same bounds for all. */
+	assert_int_equal(n, 2 * 26);
+	drop(t);
+	cJSON_Delete(stat);
+}
+
 static void rubbish_does_no_harm(void **state)
 {
 	cJSON *a = cJSON_Parse(
 		"{\"counters\":{\"new\":1,\"new\":2,\"x} 1\\n\":3,\"\":4,"
 		"\"mem_resident\":\"5\",\"scans\":1e999}}");
 	cJSON *b = cJSON_Parse("{\"counters\":{\"new\":6,\"up\":7}}");
-	cJSON *c = cJSON_Parse("{\"counters\":[8],\"frames\":9,\"state\":1}");
+	cJSON *c = cJSON_Parse(
+		"{\"counters\":[8],\"frames\":9,\"state\":1,\"waits\":{"
+		"\"zero\":4,\"x\\n\":{\"count\":1,\"sum_ns\":1},\"write\":"
+		"{\"count\":\"1\",\"sum_ns\":1},\"other\":{\"count\":1}}}");
 	const struct prom_vm vms[] = { { "a", a }, { "b", b }, { "c", c } };
 	struct text *t = print(vms, 3);
 
@@ -249,6 +303,7 @@ int main(void)
 		cmocka_unit_test(each_counter_is_there_once),
 		cmocka_unit_test(units_are_those_of_the_names),
 		cmocka_unit_test(names_are_escaped_and_the_silent_are_down),
+		cmocka_unit_test(waits_are_cumulative_histograms),
 		cmocka_unit_test(rubbish_does_no_harm),
 	};
 

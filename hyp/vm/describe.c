@@ -164,6 +164,40 @@ static void add_frames(cJSON *object, const struct mem_dist *dist)
 	}
 }
 
+/* What took longest goes up to null: there is no bound to it. */
+static void add_ns(cJSON *array, uint64_t ns)
+{
+	cJSON_AddItemToArray(array, ns == UINT64_MAX ?
+					    cJSON_CreateNull() :
+					    cJSON_CreateNumber((double)ns));
+}
+
+static void add_waits(cJSON *object,
+		      const struct mem_latency waits[MEM_NR_WAITS])
+{
+	cJSON *all = cJSON_AddObjectToObject(object, "waits");
+	unsigned int i, b;
+
+	for (i = 0; i < MEM_NR_WAITS; i++) {
+		cJSON *kind = cJSON_AddObjectToObject(all, mem_wait_names[i]);
+		cJSON *buckets, *pair;
+
+		ctl_add_u64(kind, "count", waits[i].count);
+		ctl_add_u64(kind, "sum_ns", waits[i].sum_ns);
+		buckets = cJSON_AddArrayToObject(kind, "buckets");
+		for (b = 0; b < MEM_LATENCY_BUCKETS; b++) {
+			if (!waits[i].bucket[b])
+				continue;
+			pair = cJSON_CreateArray();
+			add_ns(pair, mem_latency_bound(b));
+			cJSON_AddItemToArray(
+				pair,
+				cJSON_CreateNumber((double)waits[i].bucket[b]));
+			cJSON_AddItemToArray(buckets, pair);
+		}
+	}
+}
+
 void vm_do_stat(struct vm *vm, struct ctl_client *client,
 		const struct ctl_request *req)
 {
@@ -181,5 +215,6 @@ void vm_do_stat(struct vm *vm, struct ctl_client *client,
 	describe_bytes(out, "limit_bytes", s.mem.limit * MEM_PAGE_SIZE);
 	add_frames(out, &s.dist);
 	stats_each(&s, add_counter, cJSON_AddObjectToObject(out, "counters"));
+	add_waits(out, s.waits);
 	ctl_answer(client, out);
 }

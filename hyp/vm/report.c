@@ -21,6 +21,8 @@ void vm_take_stats(struct vm *vm, struct stats *s)
 		.paused_ms = pause.total_ms,
 	};
 	mem_get_stats(vm->mem, &s->mem);
+	for (i = 0; i < MEM_NR_WAITS; i++)
+		mem_get_latency(vm->mem, i, &s->waits[i]);
 	mem_get_dist(vm->mem, &s->dist);
 	for (i = 0; i < vm->cfg->nr_disks; i++)
 		blk_add_stats(vm->disks[i], &s->disk);

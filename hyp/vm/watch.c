@@ -128,6 +128,7 @@ static void add_counters(cJSON *object, const struct mem_stats *mem)
 	ctl_add_u64(out, "discarded",
 		    mem->discarded_unused + mem->discarded_volatile +
 			    mem->discarded_potential);
+	ctl_add_u64(out, "stall_us", mem->stall_us);
 }
 
 /* Return: NULL if memory ran out. */

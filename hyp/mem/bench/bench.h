@@ -50,11 +50,23 @@ struct mem *bench_mem(uint64_t size_bytes, bool swap, bool potential);
 /** bench_resident() - make all frames of the runs Stable and resident */
 void bench_resident(struct mem *mem, const struct runs *r);
 
+/**
+ * bench_page_out() - write to frames, each its number plus one, and page them out
+ * @mem: memory
+ * @idx: ascending
+ * @nr:	 how many
+ */
+void bench_page_out(struct mem *mem, const uint64_t *idx, unsigned int nr);
+
 /** bench_must() - exits, saying what failed, unless @err is 0 */
 void bench_must(int err, const char *what);
 
+void ahead_add(struct bench *b);
+void ahead_round(struct bench *b, unsigned int round);
 void arm_add(struct bench *b);
 void arm_round(struct bench *b, unsigned int round);
+void fault_add(struct bench *b);
+void fault_round(struct bench *b, unsigned int round);
 void release_add(struct bench *b);
 void release_round(struct bench *b, unsigned int round);
 void pagein_add(struct bench *b);

@@ -80,9 +80,30 @@ void bench_resident(struct mem *mem, const struct runs *r)
 			state_guest_op(mem, idx, ESSA_OP_SET_STABLE, &old);
 			bench_must(access_resident(mem, idx,
 						   r->first[i] + r->len, false,
-						   &mem->count.fault_zero),
+						   &mem->count.fault_zero, 0),
 				   "cannot fill a frame");
 		}
+}
+
+void bench_page_out(struct mem *mem, const uint64_t *idx, unsigned int nr)
+{
+	unsigned int i, n;
+
+	for (; nr; idx += n, nr -= n) {
+		n = nr < PAGEOUT_BATCH ? nr : PAGEOUT_BATCH;
+		for (i = 0; i < n; i++) {
+			/* Zeros would not be written. */
+			*(volatile uint64_t *)mem_hva(mem, idx[i]) = idx[i] + 1;
+			frame_lock(mem, idx[i]);
+			bench_must(__frame_wait_idle(mem, idx[i]) < 0,
+				   "stopped");
+			bench_must(__pageout_claim(mem, idx[i]),
+				   "cannot page out");
+			frame_unlock(mem, idx[i]);
+		}
+		if (pageout_batch(mem, idx, n) != n)
+			abort();
+	}
 }
 
 int main(int argc, char **argv)
@@ -91,6 +112,8 @@ int main(int argc, char **argv)
 		{ release_add, release_round, NULL },
 		{ arm_add, arm_round, NULL },
 		{ pagein_add, pagein_round, NULL },
+		{ fault_add, fault_round, NULL },
+		{ ahead_add, ahead_round, NULL },
 		{ reclaim_add, reclaim_round, NULL },
 	};
 	static struct bench b;

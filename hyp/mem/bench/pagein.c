@@ -19,7 +19,7 @@
 #define FRAMES	  8192u /* every other run of them is used */
 #define MAX_BYTES (512u * MEM_PAGE_SIZE)
 
-static unsigned int line[NR_LENGTHS][2];
+static unsigned int line[NR_LENGTHS][3];
 static struct runs runs[NR_LENGTHS];
 static struct mem *mem;
 
@@ -31,26 +31,14 @@ static uint64_t *word(uint64_t idx)
 /* In the order of addresses, as reclaim does: runs get slots in a row. */
 static void page_out(const struct runs *r)
 {
-	uint64_t idx[PAGEOUT_BATCH];
-	uint64_t run, i;
+	static uint64_t idx[FRAMES];
 	unsigned int nr = 0;
+	uint64_t run, i;
 
 	for (run = 0; run < FRAMES; run += 2 * r->len)
-		for (i = run; i < run + r->len; i++) {
-			/* Zeros would not be written. */
-			*word(i) = i + 1;
-			frame_lock(mem, i);
-			bench_must(__pageout_claim(mem, i), "cannot page out");
-			frame_unlock(mem, i);
+		for (i = run; i < run + r->len; i++)
 			idx[nr++] = i;
-			if (nr < PAGEOUT_BATCH)
-				continue;
-			if (pageout_batch(mem, idx, nr) != nr)
-				abort();
-			nr = 0;
-		}
-	if (nr && pageout_batch(mem, idx, nr) != nr)
-		abort();
+	bench_page_out(mem, idx, nr);
 }
 
 static void check(const struct runs *r)
@@ -63,7 +51,8 @@ static void check(const struct runs *r)
 				abort();
 }
 
-static double hyp(const struct runs *r)
+/* @group: no more at a time, though all of a run is wanted. */
+static double hyp(const struct runs *r, unsigned int group)
 {
 	uint64_t start, end, idx, stop;
 	unsigned int i;
@@ -71,11 +60,14 @@ static double hyp(const struct runs *r)
 	start = cpu_ns();
 	for (i = 0; i < r->nr; i++) {
 		stop = r->first[i] + r->len;
-		for (idx = r->first[i]; idx < stop; idx++)
+		for (idx = r->first[i]; idx < stop; idx++) {
+			uint64_t part = idx - idx % group + group;
+
 			if (mem->frames[idx].content == FRAME_PRESERVED &&
-			    access_resident(mem, idx, stop, false,
-					    &mem->count.device_fills))
+			    access_resident(mem, idx, part < stop ? part : stop,
+					    false, &mem->count.device_fills, 0))
 				abort();
+		}
 	}
 	end = cpu_ns();
 	check(r);
@@ -140,7 +132,7 @@ static double pager(bool ring)
 	pthread_t thread;
 	unsigned int i;
 
-	mem->pager.queue.has_ring = ring;
+	mem->pager.in.queue.has_ring = ring;
 	bench_must(pthread_create(&thread, NULL, pager_thread, mem),
 		   "cannot start a pager");
 	start = now_ns();
@@ -170,10 +162,12 @@ void pagein_add(struct bench *b)
 		runs_make(&runs[n], run_lengths[n], FRAMES);
 		line[n][0] = bench_add(b, "page-in", "pread+copy loop",
 				       run_names[n], "ns/page", b->nr);
-		line[n][1] = bench_add(b, "page-in", "hyp/mem", run_names[n],
+		line[n][1] = bench_add(b, "page-in", "hyp/mem, 8 at a time",
+				       run_names[n], "ns/page", line[n][0]);
+		line[n][2] = bench_add(b, "page-in", "hyp/mem", run_names[n],
 				       "ns/page", line[n][0]);
 	}
-	if (!mem->pager.queue.has_ring)
+	if (!mem->pager.in.queue.has_ring)
 		return;
 	pager_line[0] = bench_add(b, "page-in", "pager, pread each",
 				  "8 threads, elapsed", "ns/page", b->nr);
@@ -192,7 +186,9 @@ void pagein_round(struct bench *b, unsigned int round)
 		bench_resident(mem, r);
 		page_out(r);
 		b->line[line[n][0]].v[round] = bare(r);
-		b->line[line[n][1]].v[round] = hyp(r);
+		b->line[line[n][1]].v[round] = hyp(r, 8);
+		page_out(r);
+		b->line[line[n][2]].v[round] = hyp(r, FRAMES);
 	}
 	for (n = 0; n < 2 && pager_line[1]; n++) {
 		unsigned int side = (n + round) % 2;
@@ -201,5 +197,5 @@ void pagein_round(struct bench *b, unsigned int round)
 		page_out(&runs[0]);
 		b->line[pager_line[side]].v[round] = pager(side);
 	}
-	mem->pager.queue.has_ring = pager_line[1];
+	mem->pager.in.queue.has_ring = pager_line[1];
 }

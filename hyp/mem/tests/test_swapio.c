@@ -177,7 +177,7 @@ static void pager_goes_on_while_reads_are_in_flight(void **s)
 
 	(void)s;
 	vm_start(&vm, CFG(.hinting = true));
-	if (!vm.mem->pager.queue.has_ring) {
+	if (!vm.mem->pager.in.queue.has_ring) {
 		vm_end(&vm);
 		skip();
 	}
@@ -243,7 +243,7 @@ static void transfer_in_parts_is_put_together(void **s)
 
 	(void)s;
 	vm_start(&vm, CFG(.hinting = true));
-	if (!vm.mem->pager.queue.has_ring) {
+	if (!vm.mem->pager.in.queue.has_ring) {
 		vm_end(&vm);
 		skip();
 	}
@@ -280,7 +280,7 @@ static void more_faults_than_reads_in_flight_all_end(void **s)
 
 	(void)s;
 	vm_start(&vm, CFG(.hinting = true));
-	if (!vm.mem->pager.queue.has_ring) {
+	if (!vm.mem->pager.in.queue.has_ring) {
 		vm_end(&vm);
 		skip();
 	}
@@ -334,7 +334,7 @@ static void stop_waits_for_reads_in_flight(void **s)
 
 	(void)s;
 	vm_start(&vm, CFG(.hinting = true));
-	if (!vm.mem->pager.queue.has_ring) {
+	if (!vm.mem->pager.in.queue.has_ring) {
 		vm_end(&vm);
 		skip();
 	}
@@ -405,7 +405,7 @@ static void works_where_io_uring_is_refused(void **s)
 	pthread_create(&thread, NULL, confined, &vm);
 	pthread_join(thread, &err);
 	assert_null(err);
-	assert_false(vm.mem->pager.queue.has_ring);
+	assert_false(vm.mem->pager.in.queue.has_ring);
 	assert_false(vm.mem->pageout.queue.has_ring);
 	round_trip(&vm);
 	vm_end(&vm);
