@@ -94,11 +94,14 @@ static int create_disk(struct vm *vm, unsigned int i, struct why *why)
 {
 	const struct config_disk *disk = &vm->cfg->disks[i];
 	struct virtio_irq irq = slot_irq(vm, i);
+	/* No more than there are processors to use them. */
+	unsigned int nr_queues =
+		vm->cfg->cpus < BLK_MAX_QUEUES ? vm->cfg->cpus : BLK_MAX_QUEUES;
 	char serial[CONFIG_MAX_SERIAL + 1];
 	int err;
 
-	err = blk_create(&vm->disks[i], disk->path, disk->read_only, vm->mem,
-			 &irq, why);
+	err = blk_create(&vm->disks[i], disk->path, disk->read_only, nr_queues,
+			 vm->mem, &irq, why);
 	if (err)
 		return err;
 	snprintf(serial, sizeof(serial), "hyp-disk%u", i);

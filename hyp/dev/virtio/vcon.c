@@ -205,7 +205,6 @@ static void vcon_config_read(void *dev, uint64_t offset, void *data,
 
 static const struct virtio_ops vcon_ops = {
 	.device_id = VIRTIO_ID_CONSOLE,
-	.nr_queues = 2,
 	.start = vcon_virtio_start,
 	.stop = vcon_virtio_stop,
 	.notify = vcon_virtio_notify,
@@ -225,7 +224,7 @@ int vcon_create(struct vcon **out, struct mem *mem, int in_fd, int out_fd,
 	c->out_fd = out_fd;
 	err = worker_init(&c->worker);
 	if (!err)
-		err = virtio_mmio_create(&c->transport, mem, &vcon_ops, c, 0,
+		err = virtio_mmio_create(&c->transport, mem, &vcon_ops, c, 2, 0,
 					 irq);
 	if (err) {
 		vcon_destroy(c);
