@@ -7,7 +7,7 @@
  * socket that listens, and who connects to it is the user who runs hyp, or root,
  * and asks for counters.  Neither socket, connect nor unlink: the file of the
  * socket is removed by another process (hyp/ctl/listen.h), and wait4 waits for
- * that one.
+ * that one.  Clients of channels come by accept4 and recvfrom, too.
  */
 #include "hyp/sandbox.h"
 
