@@ -32,6 +32,7 @@ enum opt {
 	OPT_CMDLINE,
 	OPT_BALLOON,
 	OPT_VIRTIO_CONSOLE,
+	OPT_CHANNEL,
 	OPT_NO_HINTS,
 	OPT_STORM,
 	OPT_PRESSURE,
@@ -61,6 +62,7 @@ static const struct option options[] = {
 	{ "cmdline", required_argument, NULL, OPT_CMDLINE },
 	{ "virtio-console", no_argument, NULL, OPT_VIRTIO_CONSOLE },
 	{ "balloon", required_argument, NULL, OPT_BALLOON },
+	{ "channel", required_argument, NULL, OPT_CHANNEL },
 	{ "no-hints", no_argument, NULL, OPT_NO_HINTS },
 	{ "storm", no_argument, NULL, OPT_STORM },
 	{ "pressure", no_argument, NULL, OPT_PRESSURE },
@@ -179,6 +181,39 @@ static int parse_share_opt(struct config *cfg, struct why *why)
 	return why_set(why, 0, "--share: %s", cause.text);
 }
 
+static int parse_channel_opt(struct config *cfg, struct why *why)
+{
+	struct config_channel *channel = &cfg->channels[cfg->nr_channels];
+	unsigned int i;
+	char *equals;
+
+	if (cfg->nr_channels == CONFIG_MAX_CHANNELS)
+		return why_set(why, 0, "more than %u channels",
+			       CONFIG_MAX_CHANNELS);
+	channel->name = strdup(optarg);
+	if (!channel->name)
+		return why_set(why, -ENOMEM, "--channel");
+	cfg->nr_channels++;
+	equals = strchr(channel->name, '=');
+	if (!equals || !equals[1])
+		return why_set(why, 0,
+			       "--channel: \"%s\" is not NAME=PATH of a socket",
+			       optarg);
+	*equals = '\0';
+	channel->path = equals + 1;
+	if (!ctl_name_ok(channel->name))
+		return why_set(
+			why, 0,
+			"--channel: \"%s\" is no name; use up to %d letters, digits, \"-\", \"_\" and \".\", a letter or digit first",
+			channel->name, CTL_NAME_MAX);
+	for (i = 0; i < cfg->nr_channels - 1; i++)
+		if (!strcmp(cfg->channels[i].name, channel->name))
+			return why_set(why, 0,
+				       "--channel: there are two named \"%s\"",
+				       channel->name);
+	return 0;
+}
+
 static int parse_opt(struct config *cfg, int opt, struct why *why)
 {
 	uint64_t n = 0;
@@ -228,6 +263,8 @@ static int parse_opt(struct config *cfg, int opt, struct why *why)
 	case OPT_VIRTIO_CONSOLE:
 		cfg->virtio_console = true;
 		return 0;
+	case OPT_CHANNEL:
+		return parse_channel_opt(cfg, why);
 	case OPT_BALLOON:
 		cfg->balloon = true;
 		return parse_size_opt("balloon", &cfg->balloon_bytes, why);
@@ -397,6 +434,12 @@ static void free_disks(struct config *cfg)
 		free(cfg->disks[--cfg->nr_disks].path);
 }
 
+static void free_channels(struct config *cfg)
+{
+	while (cfg->nr_channels)
+		free(cfg->channels[--cfg->nr_channels].name);
+}
+
 /* glibc: for another parse in one process. */
 static void start_over(void)
 {
@@ -504,7 +547,7 @@ static int find_file(struct config *cfg, int argc, char **argv, struct why *why)
 int config_parse(struct config *cfg, int argc, char **argv,
 		 enum config_action *action, struct why *why)
 {
-	unsigned int from_file;
+	unsigned int from_file, channels_from_file;
 	int opt, err;
 
 	*cfg = (struct config){
@@ -544,6 +587,7 @@ int config_parse(struct config *cfg, int argc, char **argv,
 	if (err)
 		return err;
 	from_file = cfg->nr_disks;
+	channels_from_file = cfg->nr_channels;
 	start_over();
 	for (;;) {
 		opt = getopt_long(argc, argv, "+:h", options, NULL);
@@ -553,6 +597,10 @@ int config_parse(struct config *cfg, int argc, char **argv,
 		if (opt == OPT_DISK && from_file) {
 			free_disks(cfg);
 			from_file = 0;
+		}
+		if (opt == OPT_CHANNEL && channels_from_file) {
+			free_channels(cfg);
+			channels_from_file = 0;
 		}
 		if (opt == 'h' || opt == OPT_HELP) {
 			*action = CONFIG_HELP;
@@ -580,6 +628,7 @@ int config_parse(struct config *cfg, int argc, char **argv,
 void config_fini(struct config *cfg)
 {
 	free_disks(cfg);
+	free_channels(cfg);
 	free(cfg->file_text);
 	cfg->file_text = NULL;
 }

@@ -14,11 +14,12 @@
 
 #define HYP_VERSION "0.5"
 
-#define CONFIG_MAX_DISKS  4
-#define CONFIG_MAX_CPUS	  64
-#define CONFIG_MAX_SERIAL 20u
-#define CONFIG_MIN_MEM	  (16 * MIB)
-#define CONFIG_MAX_MEM	  (512 * GIB)
+#define CONFIG_MAX_DISKS    4
+#define CONFIG_MAX_CPUS	    64
+#define CONFIG_MAX_SERIAL   20u
+#define CONFIG_MAX_CHANNELS 8
+#define CONFIG_MIN_MEM	    (16 * MIB)
+#define CONFIG_MAX_MEM	    (512 * GIB)
 /* What a guest needs beside kernel and initrd to get anywhere. */
 #define CONFIG_LIMIT_FLOOR (16 * MIB)
 #define CONFIG_LIMIT_SLACK (8 * MIB)
@@ -35,7 +36,13 @@ struct config_disk {
 	const char *serial; /* within @path's allocation; NULL: none given */
 };
 
-/** struct config - strings point into argv or @file_text; disk paths are owned */
+/** struct config_channel - one --channel */
+struct config_channel {
+	char *name;	  /* in the guest */
+	const char *path; /* of the socket; within @name's allocation */
+};
+
+/** struct config - strings point into argv or @file_text; those of lists are owned */
 struct config {
 	const char *name;
 	char default_name[24];
@@ -55,6 +62,8 @@ struct config {
 	const char *swap_dir; /* NULL: no swap */
 	uint64_t swap_bytes;
 	bool virtio_console;
+	struct config_channel channels[CONFIG_MAX_CHANNELS];
+	unsigned int nr_channels;
 	bool balloon;
 	uint64_t balloon_bytes; /* first target */
 	bool hints;

@@ -38,6 +38,8 @@ const char *config_help(void)
 "  --swap-size SIZE  most bytes in the swap file (default: as --mem)\n"
 "  --virtio-console  standard input is for hvc0 in the guest, a virtio console;\n"
 "                    what it prints joins the serial console's on standard output\n"
+"  --channel NAME=PATH  what connects to the Unix socket PATH, one client at a time,\n"
+"                    talks to /dev/virtio-ports/NAME in the guest; up to 8\n"
 "  --balloon SIZE    add a virtio balloon; SIZE (0: nothing yet) is what the guest\n"
 "                    is to give up at first\n"
 "  --no-hints        do not offer page hinting to the guest\n"

@@ -126,6 +126,12 @@ static const struct sandbox_call vcpu_calls[] = {
 };
 LIST(vcpu);
 
+/* Clients of channels, whose sockets are open. */
+static const struct sandbox_call channel_calls[] = {
+	CALL(accept4), CALL(recvfrom), CALL(close),
+};
+LIST(channel);
+
 static const struct sandbox_call entropy_calls[] = {
 	CALL(getrandom),
 };
@@ -169,7 +175,8 @@ const struct sandbox_role sandbox_roles[SANDBOX_NR_ROLES] = {
 			      &release, &heap } },
 	{ "entropy", false, { &poll, &entropy, &every, &fill, &protect,
 			      &device } },
-	{ "vcon", false, { &poll, &every, &fill, &protect, &device } },
+	{ "vcon", false, { &poll, &every, &fill, &protect, &device,
+			   &channel } },
 	{ "pager", false, { &poll, &every, &fill, &protect, &ring } },
 	{ "reclaim", false, { &every, &fill, &protect, &release, &page_out, &ring,
 			      &heap } },

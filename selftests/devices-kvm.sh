@@ -17,10 +17,29 @@ reported() {
 		$column > 0 { exit }'
 }
 
-"$@" --stats "$dir/stats" --stats-ms 1000 >"$dir/fifo" </dev/null &
+# Says all that it has, then listens until the guest has closed.
+client() {
+	perl -MIO::Socket::UNIX -e '
+		my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "$ARGV[0]: $!\n";
+		undef $/;
+		print $s <STDIN>;
+		$s->flush;
+		$s->shutdown(1);
+		print <$s>;' "$dir/channel"
+}
+
+# The second waits until the first has been served.
+clients() {
+	echo ask | client >"$dir/answer"
+	{ echo more; cat "$dir/blob"; } | client >"$dir/blob.back"
+}
+
+"$@" --stats "$dir/stats" --stats-ms 1000 --virtio-console \
+	--channel "org.hyp.test=$dir/channel" >"$dir/fifo" <"$dir/input" &
 pid=$!
 while read -r line; do
 	printf '%s\n' "$line" >>"$dir/console"
+	case $line in *'GUEST cpus'*) clients & ;; esac
 	case $line in *'ready for the button'*)
 		reported
 		kill -PWR "$pid"

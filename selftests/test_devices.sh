@@ -18,12 +18,14 @@ done
 head -c 1M /dev/urandom >"$work/disk.img"
 
 md5sum <"$work/disk.img" >"$work/sum"
+head -c 1M /dev/urandom >"$work/blob"
+echo "typed here" >"$work/input"
 lab --timeout 300 sh "$top/selftests/devices-kvm.sh" "$work" \
 	"$HYP" run --kernel "$STOCK_KERNEL" --initrd "$work/initrd" \
 	--disk "$work/disk.img,serial=lab-disk" --mem 256M --cpus 2 --balloon 32M \
 	--cmdline quiet --timeout 240 --summary "$work/summary" >"$work/out" 2>"$work/err"
 code=$?
-touch "$work/console" "$work/summary" "$work/stats"
+touch "$work/console" "$work/summary" "$work/stats" "$work/answer" "$work/blob.back"
 tr -d '\r' <"$work/console" | sed -n 's/^.*GUEST //p' >"$work/guest"
 
 said() {
@@ -47,6 +49,16 @@ expect "as much as it asks for" [ "$(said random)" = 512 ]
 expect "hyp counts it" [ "$(value "$work/summary" entropy_bytes)" -ge 512 ]
 expect "the disk is the file" [ "$(said disk)" = "$(cat "$work/sum")" ]
 expect "and is told by its serial number" [ "$(said serial)" = lab-disk ]
+expect "with a queue for each processor" [ "$(said queues)" = 2 ]
+expect "standard input is the virtio console's" [ "$(said hvc)" = "typed here" ]
+expect "and its output joins the serial console's" [ "$(said hvc_says)" = so ]
+expect "a channel has its name" [ "$(said channel)" = org.hyp.test ]
+expect "the guest hears a client" [ "$(said heard)" = ask ]
+expect "which hears the guest" [ "$(cat "$work/answer")" = "answer to ask" ]
+expect "the next client is another conversation" [ "$(said heard_next)" = more ]
+expect "a mebibyte gets into the guest" [ "$(said heard_sum)" = "$(md5sum <"$work/blob")" ]
+expect "and another out of it" [ "$(md5sum <"$work/blob.back")" = "$(cat "$work/sum")" ]
+expect "the socket goes with the machine" [ ! -e "$work/channel" ]
 expect "what it discards is gone" cmp -s -n 65536 -i 524288:0 "$work/disk.img" /dev/zero
 expect "the balloon reaches its target" [ "$(said balloon)" = 8192 ]
 expect "hyp sees all of it" [ "$(value "$work/summary" balloon_inflated)" -ge 8192 ]

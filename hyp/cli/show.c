@@ -148,6 +148,11 @@ void show_info(const cJSON *result)
 	cJSON_ArrayForEach(item, get(result, "disks")) printf(
 		"%-10s %s%s\n", "disk", text_of(item, "path"),
 		cJSON_IsTrue(get(item, "read_only")) ? " (read-only)" : "");
+	cJSON_ArrayForEach(item, get(result, "channels"))
+		printf("%-10s %s %s%s%s\n", "channel", text_of(item, "name"),
+		       text_of(item, "path"),
+		       cJSON_IsTrue(get(item, "guest")) ? ", guest" : "",
+		       cJSON_IsTrue(get(item, "client")) ? ", client" : "");
 	printf("%-10s ", "state");
 	show_state(result);
 	printf("%-10s %s s\n", "uptime",

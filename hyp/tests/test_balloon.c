@@ -35,7 +35,7 @@ static int setup(void **state)
 		    (struct mem_config){ .hinting = true,
 					 .swap_dir = "/tmp",
 					 .swap_bytes = DRIVER_RAM_BYTES },
-		    VIRTIO_MAX_QUEUES);
+		    5);
 	assert_int_equal(
 		balloon_create(&f->b, f->d.mem, DRIVER_RAM_BYTES, &irq), 0);
 	f->d.transport = balloon_transport(f->b);

@@ -124,7 +124,7 @@ static void a_full_command_line_is_understood(void **state)
 
 	assert_int_equal(
 		parse(*state,
-		      "hyp run --kernel @S --initrd @S --mem 1G --cpus 4 --limit 96M --disk @B,ro,serial=abc",
+		      "hyp run --kernel @S --initrd @S --mem 1G --cpus 4 --limit 96M --disk @B,ro,serial=abc --channel a.b=/x=y --channel c=z",
 		      &cfg, &action, &why),
 		0);
 	assert_int_equal(action, CONFIG_RUN);
@@ -135,6 +135,10 @@ static void a_full_command_line_is_understood(void **state)
 	assert_true(cfg.disks[0].read_only);
 	assert_string_equal(cfg.disks[0].serial, "abc");
 	assert_string_equal(cfg.disks[0].path, ((struct files *)*state)->big);
+	assert_int_equal(cfg.nr_channels, 2);
+	assert_string_equal(cfg.channels[0].name, "a.b");
+	assert_string_equal(cfg.channels[0].path, "/x=y");
+	assert_string_equal(cfg.channels[1].name, "c");
 	assert_true(cfg.hints);
 	assert_true(cfg.sandbox);
 	assert_int_equal(cfg.swap_bytes, GIB);
@@ -178,6 +182,12 @@ static void bad_lines_are_refused_with_a_reason(void **state)
 		{ "hyp run --kernel @S --disk @S,rw", "unknown option \"rw\"" },
 		{ "hyp run --kernel @S --disk @S,serial=123456789012345678901",
 		  "longer than 20" },
+		{ "hyp run --kernel @S --channel /run/x", "not NAME=PATH" },
+		{ "hyp run --kernel @S --channel x=", "not NAME=PATH" },
+		{ "hyp run --kernel @S --channel ../x=/y",
+		  "\"../x\" is no name" },
+		{ "hyp run --kernel @S --channel x=/y --channel x=/z",
+		  "two named \"x\"" },
 		{ "hyp run --kernel @S --mem 64M --balloon 64M",
 		  "must be smaller than --mem" },
 		{ "hyp run --kernel @S --mem lots", "is not a size" },
@@ -316,11 +326,15 @@ static void a_file_has_options_and_the_command_line_wins(void **state)
 	assert_string_equal(cfg.cmdline, "a=b # c");
 	assert_true(cfg.storm);
 	config_fini(&cfg);
-	/* Disks of the file, or those of the command line. */
-	assert_int_equal(parse_file(*state, "disk /nonexistent\ndisk /no\n",
-				    "--disk @S", &cfg, &why),
+	/* Lists of the file, or those of the command line. */
+	assert_int_equal(parse_file(*state,
+				    "disk /nonexistent\ndisk /no\n"
+				    "channel a=/x\nchannel = b=/y\n",
+				    "--disk @S --channel a=/z", &cfg, &why),
 			 0);
 	assert_int_equal(cfg.nr_disks, 1);
+	assert_int_equal(cfg.nr_channels, 1);
+	assert_string_equal(cfg.channels[0].path, "/z");
 	config_fini(&cfg);
 }
 

@@ -107,7 +107,7 @@ static const struct probe {
 	{ "timerfd_settime", SYS_timerfd_settime, { -1 }, "vcpu main" },
 	{ "getrandom", SYS_getrandom, { 0 }, "entropy" },
 	{ "rt_sigtimedwait", SYS_rt_sigtimedwait, { 0 }, "vcpu" },
-	{ "accept4", SYS_accept4, { -1 }, "main" },
+	{ "accept4", SYS_accept4, { -1 }, "vcon main" },
 	{ "sendto", SYS_sendto, { -1 }, "main" },
 	{ "size of a send buffer",
 	  SYS_setsockopt,
@@ -117,7 +117,7 @@ static const struct probe {
 	  SYS_setsockopt,
 	  { -1, SOL_SOCKET, SO_RCVBUF },
 	  NOBODY },
-	{ "close", SYS_close, { -1 }, "main" },
+	{ "close", SYS_close, { -1 }, "vcon main" },
 	{ "wait4", SYS_wait4, { -1 }, "main" },
 
 	{ "new pages",

@@ -24,13 +24,15 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct virtio_irq irq = driver_irq(&f->d);
+	struct vcon_config cfg = { .console = true };
 
 	signal(SIGPIPE, SIG_IGN); /* hyp has all signals blocked */
 	assert_int_equal(pipe2(f->in, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(f->out, O_CLOEXEC), 0);
 	driver_init(&f->d, (struct mem_config){ .storm = false }, 2);
-	assert_int_equal(
-		vcon_create(&f->c, f->d.mem, f->in[0], f->out[1], &irq), 0);
+	cfg.in_fd = f->in[0];
+	cfg.out_fd = f->out[1];
+	assert_int_equal(vcon_create(&f->c, f->d.mem, &cfg, &irq), 0);
 	f->d.transport = vcon_transport(f->c);
 	assert_int_equal(vcon_start(f->c), 0);
 	*state = f;

@@ -118,6 +118,25 @@ static void add_disks(struct vm *vm, cJSON *object)
 	}
 }
 
+static void add_channels(struct vm *vm, cJSON *object)
+{
+	cJSON *channels = cJSON_AddArrayToObject(object, "channels");
+	unsigned int i;
+
+	for (i = 0; i < vm->cfg->nr_channels; i++) {
+		struct vcon_state state = vcon_channel_state(vm->vcon, i);
+		cJSON *channel = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(channel, "name",
+					vm->cfg->channels[i].name);
+		cJSON_AddStringToObject(channel, "path",
+					vm->cfg->channels[i].path);
+		cJSON_AddBoolToObject(channel, "guest", state.guest);
+		cJSON_AddBoolToObject(channel, "client", state.client);
+		cJSON_AddItemToArray(channels, channel);
+	}
+}
+
 void vm_do_info(struct vm *vm, struct ctl_client *client,
 		const struct ctl_request *req)
 {
@@ -139,6 +158,7 @@ void vm_do_info(struct vm *vm, struct ctl_client *client,
 		       vm->cfg->swap_dir ? vm->cfg->swap_bytes : 0);
 	add_features(vm, out);
 	add_disks(vm, out);
+	add_channels(vm, out);
 	describe_state(vm, out);
 	ctl_add_u64(out, "uptime_ms", now_ms() - vm->start_ms);
 	ctl_answer(client, out);

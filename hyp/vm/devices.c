@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "hyp/ctl/path.h"
 #include "hyp/kvm/layout.h"
 #include "hyp/vm/priv.h"
 #include "hyp/vm/watch.h"
@@ -14,6 +15,9 @@
 #define SLOT_ENTROPY (CONFIG_MAX_DISKS + 1)
 #define SLOT_CONSOLE (CONFIG_MAX_DISKS + 2)
 
+_Static_assert(CONFIG_MAX_CHANNELS <= VCON_MAX_CHANNELS &&
+		       CTL_NAME_MAX <= VCON_MAX_NAME,
+	       "every channel has a port");
 _Static_assert(SLOT_CONSOLE < LAYOUT_VIRTIO_MAX, "every device has a slot");
 
 /* Where Linux tells the firmware how to start again, and what it writes. */
@@ -95,11 +99,14 @@ static int create_disk(struct vm *vm, unsigned int i, struct why *why)
 {
 	const struct config_disk *disk = &vm->cfg->disks[i];
 	struct virtio_irq irq = slot_irq(vm, i);
+	/* No more than there are processors to use them. */
+	unsigned int nr_queues =
+		vm->cfg->cpus < BLK_MAX_QUEUES ? vm->cfg->cpus : BLK_MAX_QUEUES;
 	char serial[CONFIG_MAX_SERIAL + 1];
 	int err;
 
-	err = blk_create(&vm->disks[i], disk->path, disk->read_only, vm->mem,
-			 &irq, why);
+	err = blk_create(&vm->disks[i], disk->path, disk->read_only, nr_queues,
+			 vm->mem, &irq, why);
 	if (err)
 		return err;
 	snprintf(serial, sizeof(serial), "hyp-disk%u", i);
@@ -141,10 +148,21 @@ static int create_entropy(struct vm *vm)
 static int create_vcon(struct vm *vm)
 {
 	struct virtio_irq irq = slot_irq(vm, SLOT_CONSOLE);
+	struct vcon_config cfg = {
+		.console = vm->cfg->virtio_console,
+		.in_fd = STDIN_FILENO,
+		.out_fd = STDOUT_FILENO,
+		.nr_channels = vm->cfg->nr_channels,
+	};
+	unsigned int i;
 	int err;
 
-	err = vcon_create(&vm->vcon, vm->mem, STDIN_FILENO, STDOUT_FILENO,
-			  &irq);
+	for (i = 0; i < vm->cfg->nr_channels; i++)
+		cfg.channels[i] = (struct vcon_channel){
+			.name = vm->cfg->channels[i].name,
+			.listen_fd = vm->channels[i].fd,
+		};
+	err = vcon_create(&vm->vcon, vm->mem, &cfg, &irq);
 	return err ? err :
 		     attach(vm, SLOT_CONSOLE, vcon_transport(vm->vcon),
 			    vcon_kick_fd(vm->vcon));
@@ -174,11 +192,30 @@ int vm_create_devices(struct vm *vm, struct why *why)
 		err = create_balloon(vm);
 	if (!err)
 		err = create_entropy(vm);
-	if (!err && vm->cfg->virtio_console)
+	if (!err && (vm->cfg->virtio_console || vm->cfg->nr_channels))
 		err = create_vcon(vm);
 	bus_seal(&vm->pio);
 	bus_seal(&vm->mmio);
 	return err ? why_set(why, err, "cannot create the devices") : 0;
+}
+
+int vm_open_channels(struct vm *vm, struct why *why)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i < vm->cfg->nr_channels; i++)
+		err = ctl_listen(&vm->channels[i], vm->cfg->channels[i].path,
+				 false, why);
+	return err;
+}
+
+void vm_close_channels(struct vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->cfg->nr_channels; i++)
+		ctl_unlisten(&vm->channels[i]);
 }
 
 int vm_device_words(const struct vm *vm, char *buf, size_t size)

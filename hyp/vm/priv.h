@@ -8,6 +8,7 @@
 
 #include "hyp/config.h"
 #include "hyp/console.h"
+#include "hyp/ctl/listen.h"
 #include "hyp/dev/acpi_pm.h"
 #include "hyp/dev/legacy.h"
 #include "hyp/dev/virtio/balloon.h"
@@ -39,7 +40,8 @@ struct vm {
 	struct blk *disks[CONFIG_MAX_DISKS];
 	struct balloon *balloon; /* NULL: none */
 	struct entropy *entropy;
-	struct vcon *vcon;     /* NULL: none */
+	struct vcon *vcon; /* NULL: none */
+	struct ctl_socket channels[CONFIG_MAX_CHANNELS];
 	uint32_t virtio_slots; /* bit i: slot i of the layout has a device */
 	struct vcpu *vcpus[CONFIG_MAX_CPUS];
 	struct vcpu_env env;
@@ -93,6 +95,19 @@ void vm_take_stats(struct vm *vm, struct stats *s);
  * Return: 0 or a negative errno.
  */
 int vm_create_devices(struct vm *vm, struct why *why);
+
+/**
+ * vm_open_channels() - the sockets of channels, each with its janitor
+ * @vm:  with the configuration
+ * @why: set on failure
+ *
+ * Context: no other thread exists yet.
+ * Return: 0 or a negative errno.
+ */
+int vm_open_channels(struct vm *vm, struct why *why);
+
+/** vm_close_channels() - returns when their files are gone */
+void vm_close_channels(struct vm *vm);
 
 /** vm_device_words() - what the command line says of them, to @buf. As snprintf() */
 int vm_device_words(const struct vm *vm, char *buf, size_t size);

@@ -148,8 +148,10 @@ int vm_create(struct vm **out, const struct config *cfg, struct why *why)
 	err = vm_pause_open(vm, why);
 	if (err)
 		goto err_destroy;
-	/* While there is one thread: it forks. */
+	/* While there is one thread: they fork. */
 	err = vm_open_control(vm, why);
+	if (!err)
+		err = vm_open_channels(vm, why);
 	if (err)
 		goto err_destroy;
 	if (cfg->sandbox)
@@ -201,6 +203,7 @@ void vm_destroy(struct vm *vm)
 		munmap(vm->info, vm->info_bytes);
 	mem_destroy(vm->mem);
 	vm_close_reports(vm);
+	vm_close_channels(vm);
 	/* Last: who waits for the end of the connection finds the VM gone. */
 	vm_close_control(vm);
 	vm_pause_fini(vm);

@@ -185,7 +185,8 @@ static pid_t start_qemu(const struct machine_config *cfg, int fs, int port,
 	nr = split_words(
 		argv, 0, 100,
 		"qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot"
-		" -accel tcg,thread=multi -cpu EPYC,+svm,+npt,-xsave -nic none"
+		" -accel tcg,thread=multi -nic none"
+		" -cpu EPYC,+svm,+npt,-xsave,-avx,-avx2,-fma,-f16c" /* AVX needs it */
 		" -machine pc,memory-backend=ram,usb=off,i8042=on"
 		" -device vhost-user-fs-pci,chardev=fs,tag=root,queue-size=1024"
 		" -device virtio-serial-pci,max_ports=2"

@@ -28,6 +28,7 @@
 #define QUEUE_INFLATE 0u
 #define QUEUE_DEFLATE 1u
 #define QUEUE_STATS   2u
+#define NR_QUEUES     5u
 /* Frame numbers that are looked at together; Linux sends 256. */
 #define PFN_BATCH 256u
 #define NO_HEAD	  -1
@@ -241,8 +242,7 @@ static void serve(struct balloon *b)
 	struct vq_chain chain;
 	int ret = 0;
 
-	for (b->queue = 0; ret >= 0 && b->queue < VIRTIO_MAX_QUEUES;
-	     b->queue++) {
+	for (b->queue = 0; ret >= 0 && b->queue < NR_QUEUES; b->queue++) {
 		struct vq *vq = virtio_mmio_queue(b->transport, b->queue);
 		serve_fn fn = serve_of(b, b->queue);
 
@@ -365,7 +365,6 @@ static void balloon_config_write(void *dev, uint64_t offset, const void *data,
 
 static const struct virtio_ops balloon_ops = {
 	.device_id = VIRTIO_ID_BALLOON,
-	.nr_queues = VIRTIO_MAX_QUEUES,
 	.start = balloon_virtio_start,
 	.stop = balloon_virtio_stop,
 	.notify = balloon_virtio_notify,
@@ -397,7 +396,7 @@ int balloon_create(struct balloon **out, struct mem *mem, uint64_t max_bytes,
 		err = -errno;
 	if (!err)
 		err = virtio_mmio_create(&b->transport, mem, &balloon_ops, b,
-					 features, irq);
+					 NR_QUEUES, features, irq);
 	if (err) {
 		balloon_destroy(b);
 		return err;

@@ -89,8 +89,14 @@ static void *blk_thread(void *arg)
 static void blk_virtio_start(void *dev)
 {
 	struct blk *b = dev;
+	unsigned int i;
 
-	b->vq = virtio_mmio_queue(b->transport, 0);
+	b->nr_vqs = virtio_mmio_has(b->transport, VIRTIO_BLK_F_MQ) ?
+			    b->nr_queues :
+			    1;
+	for (i = 0; i < b->nr_vqs; i++)
+		b->vqs[i] = virtio_mmio_queue(b->transport, i);
+	b->turn = 0;
 	worker_run(&b->worker);
 }
 
@@ -116,6 +122,7 @@ static void blk_config_read(void *dev, uint64_t offset, void *data,
 		.capacity = b->capacity,
 		.size_max = MAX_SEGMENT_BYTES,
 		.seg_max = MAX_DATA_SEGMENTS,
+		.num_queues = (uint16_t)b->nr_queues,
 	};
 	uint32_t most = b->capacity < UINT32_MAX ? (uint32_t)b->capacity :
 						   UINT32_MAX;
@@ -136,7 +143,6 @@ static void blk_config_read(void *dev, uint64_t offset, void *data,
 
 static const struct virtio_ops blk_ops = {
 	.device_id = VIRTIO_ID_BLOCK,
-	.nr_queues = 1,
 	.start = blk_virtio_start,
 	.stop = blk_virtio_stop,
 	.notify = blk_virtio_notify,
@@ -144,11 +150,12 @@ static const struct virtio_ops blk_ops = {
 };
 
 int blk_create(struct blk **out, const char *path, bool read_only,
-	       struct mem *mem, const struct virtio_irq *irq, struct why *why)
+	       unsigned int nr_queues, struct mem *mem,
+	       const struct virtio_irq *irq, struct why *why)
 {
-	uint64_t features = 1ull << VIRTIO_BLK_F_FLUSH |
-			    1ull << VIRTIO_BLK_F_SIZE_MAX |
-			    1ull << VIRTIO_BLK_F_SEG_MAX;
+	uint64_t features =
+		1ull << VIRTIO_BLK_F_FLUSH | 1ull << VIRTIO_BLK_F_SIZE_MAX |
+		1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_MQ;
 	struct blk *b = calloc(1, sizeof(*b));
 	int err;
 
@@ -157,6 +164,7 @@ int blk_create(struct blk **out, const char *path, bool read_only,
 	b->fd = -1;
 	b->mem = mem;
 	b->read_only = read_only;
+	b->nr_queues = nr_queues;
 	blk_request_init(b);
 	blk_set_serial(b, "hyp-disk");
 	err = worker_init(&b->worker);
@@ -180,8 +188,8 @@ int blk_create(struct blk **out, const char *path, bool read_only,
 	else
 		features |= 1ull << VIRTIO_BLK_F_DISCARD |
 			    1ull << VIRTIO_BLK_F_WRITE_ZEROES;
-	err = virtio_mmio_create(&b->transport, mem, &blk_ops, b, features,
-				 irq);
+	err = virtio_mmio_create(&b->transport, mem, &blk_ops, b, nr_queues,
+				 features, irq);
 	if (err) {
 		why_set(why, err, "disk %s", path);
 		goto err_destroy;

@@ -2,9 +2,14 @@
 /*
  * virtio block device (virtio 1.2, section 5.2) on a file, through io_uring.
  *
- * Each disk has a thread, which alone touches the queue, the ring and the
+ * Each disk has a thread, which alone touches the queues, the ring and the
  * requests.  Data goes between file and guest memory without a copy; the
  * guest's buffers are pinned from submission to completion.
+ *
+ * Several queues are for the guest, whose processors then do not wait for each
+ * other's lock.  One thread serves all of them: over MMIO they have one interrupt
+ * and one notification anyway, what io_uring does is in the kernel, and the memory
+ * that requests may pin is one budget.
  */
 #ifndef HYP_DEV_VIRTIO_BLK_H
 #define HYP_DEV_VIRTIO_BLK_H
@@ -15,6 +20,8 @@
 #include "hyp/dev/bus.h"
 #include "hyp/dev/virtio/mmio.h"
 #include "hyp/util.h"
+
+#define BLK_MAX_QUEUES 16u
 
 struct blk; /* opaque */
 struct record;
@@ -30,6 +37,7 @@ struct blk_stats {
  * @out:       set on success; caller owns, blk_destroy()
  * @path:      regular file or block device, a multiple of 512 bytes long
  * @read_only: as it says
+ * @nr_queues: 1 to BLK_MAX_QUEUES; the guest may use fewer
  * @mem:       guest memory
  * @irq:       interrupt
  * @why:       set on failure
@@ -38,7 +46,8 @@ struct blk_stats {
  * Return: 0 or a negative errno.
  */
 int blk_create(struct blk **out, const char *path, bool read_only,
-	       struct mem *mem, const struct virtio_irq *irq, struct why *why);
+	       unsigned int nr_queues, struct mem *mem,
+	       const struct virtio_irq *irq, struct why *why);
 
 /**
  * blk_record_writes() - tell a recorder of each write

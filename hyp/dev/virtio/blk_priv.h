@@ -34,6 +34,7 @@
 
 struct blk_request {
 	struct blk_request *next; /* free list */
+	struct vq *vq;		  /* where it came from, and goes to */
 	struct vq_chain chain;	  /* without header and status: see trim() */
 	struct vq_segment *data;  /* in @chain */
 	unsigned int nr_data;
@@ -60,7 +61,10 @@ struct blk {
 	unsigned int index;    /* for the recorder */
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	struct virtio_mmio *transport;
-	struct vq *vq; /* while the device is started */
+	unsigned int nr_queues; /* offered */
+	/* While the device is started; NULL: the driver does not use it. */
+	struct vq *vqs[BLK_MAX_QUEUES];
+	unsigned int nr_vqs;
 	struct io_uring ring;
 	bool ring_ok;
 	struct worker worker;
@@ -72,6 +76,7 @@ struct blk {
 	bool poll_armed, want_irq;
 	unsigned int nr_inflight;
 	uint32_t pinned_frames;
+	unsigned int turn; /* whose queue is next to be looked at */
 	struct blk_request *free;
 	struct blk_request requests[MAX_REQUESTS];
 };
@@ -81,7 +86,7 @@ struct blk {
 /** blk_request_init() - all requests are free */
 void blk_request_init(struct blk *b);
 
-/** blk_request_start_all() - take from the queue what there is and room for */
+/** blk_request_start_all() - take from the queues what there is and room for */
 void blk_request_start_all(struct blk *b);
 
 /**

@@ -58,7 +58,7 @@ static void complete(struct blk *b, struct blk_request *r, uint8_t status)
 	/* Fails only if the guest gave the page away: its own loss. */
 	if (mem_write(b->mem, r->status_gpa, &status, sizeof(status)))
 		log_guest(&b->log, "disk: status byte is in no memory");
-	if (vq_push(b->vq, r->chain.head, written))
+	if (vq_push(r->vq, r->chain.head, written))
 		b->want_irq = true;
 	put_request(b, r);
 }
@@ -78,6 +78,11 @@ static void submit_rw(struct blk *b, struct blk_request *r)
 	b->nr_inflight++;
 }
 
+/*
+ * What it has to bring to the medium are writes that had been reported as done
+ * when the guest asked, from whatever queue: those are in the file, all of them,
+ * and the flush is of the file.
+ */
 static void submit_flush(struct blk *b, struct blk_request *r)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&b->ring);
@@ -272,18 +277,21 @@ static int read_ranges(struct blk *b, struct blk_request *r, uint32_t type,
 	       0;
 }
 
-/* Return: false if there is nothing (more) to do now. */
-static bool pop_request(struct blk *b)
+static bool has_room(const struct blk *b)
+{
+	return b->free &&
+	       b->pinned_frames <= MAX_PINNED_FRAMES - MAX_REQUEST_FRAMES;
+}
+
+/* Return: false if there is nothing (more) in it now. */
+static bool pop_request(struct blk *b, struct vq *vq)
 {
 	struct virtio_blk_outhdr header;
 	struct blk_request *r = b->free;
-	struct vq_chain *c;
+	struct vq_chain *c = &r->chain;
 	int ret;
 
-	if (!r || b->pinned_frames > MAX_PINNED_FRAMES - MAX_REQUEST_FRAMES)
-		return false; /* a completion brings us back */
-	c = &r->chain;
-	ret = vq_pop(b->vq, c);
+	ret = vq_pop(vq, c);
 	if (ret < 0)
 		guest_error(b, "malformed ring");
 	if (ret <= 0)
@@ -299,19 +307,51 @@ static bool pop_request(struct blk *b)
 	}
 	trim(r, sizeof(header));
 	b->free = r->next;
+	r->vq = vq;
 	start_request(b, r, header.type, header.sector);
 	return true;
+}
+
+/*
+ * One request of each queue: a full queue does not keep the others waiting, and
+ * where there was no room any more, it goes on.  Return: false if there was none,
+ * or no room; then a completion brings us back.
+ */
+static bool pop_round(struct blk *b)
+{
+	bool some = false;
+	unsigned int i;
+
+	for (i = 0; i < b->nr_vqs && !b->broken; i++) {
+		struct vq *vq = b->vqs[b->turn];
+
+		if (!has_room(b))
+			return false;
+		b->turn = (b->turn + 1) % b->nr_vqs;
+		if (vq)
+			some |= pop_request(b, vq);
+	}
+	return some && !b->broken;
+}
+
+static void want_notify(struct blk *b, bool on)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->nr_vqs; i++)
+		if (b->vqs[i])
+			vq_want_notify(b->vqs[i], on);
 }
 
 void blk_request_start_all(struct blk *b)
 {
 	do {
-		vq_want_notify(b->vq, false);
-		while (pop_request(b))
+		want_notify(b, false);
+		while (pop_round(b))
 			;
 		/* What came in before the guest saw this has no notification. */
-		vq_want_notify(b->vq, true);
-	} while (pop_request(b));
+		want_notify(b, true);
+	} while (pop_round(b));
 }
 
 static void finish_transfer(struct blk *b, struct blk_request *r, int res)

@@ -123,7 +123,6 @@ static void entropy_config_read(void *dev, uint64_t offset, void *data,
 
 static const struct virtio_ops entropy_ops = {
 	.device_id = VIRTIO_ID_RNG,
-	.nr_queues = 1,
 	.start = entropy_virtio_start,
 	.stop = entropy_virtio_stop,
 	.notify = entropy_virtio_notify,
@@ -141,8 +140,8 @@ int entropy_create(struct entropy **out, struct mem *mem,
 	r->mem = mem;
 	err = worker_init(&r->worker);
 	if (!err)
-		err = virtio_mmio_create(&r->transport, mem, &entropy_ops, r, 0,
-					 irq);
+		err = virtio_mmio_create(&r->transport, mem, &entropy_ops, r, 1,
+					 0, irq);
 	if (err) {
 		entropy_destroy(r);
 		return err;

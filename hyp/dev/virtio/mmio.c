@@ -32,6 +32,7 @@ struct virtio_mmio {
 	struct mem *mem;
 	const struct virtio_ops *ops;
 	void *dev;
+	unsigned int nr_queues;
 	uint64_t offered;
 	struct virtio_irq irq;
 	struct ratelimit log;
@@ -54,8 +55,7 @@ static bool has(const struct virtio_mmio *v, unsigned int feature)
 /* The queue that the guest has selected, or NULL. */
 static struct queue *selected(struct virtio_mmio *v)
 {
-	return v->queue_sel < v->ops->nr_queues ? &v->queues[v->queue_sel] :
-						  NULL;
+	return v->queue_sel < v->nr_queues ? &v->queues[v->queue_sel] : NULL;
 }
 
 static void __set_isr(struct virtio_mmio *v, uint32_t isr)
@@ -143,7 +143,7 @@ static void __start(struct virtio_mmio *v)
 
 	if (v->status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
-	for (i = 0; i < v->ops->nr_queues; i++) {
+	for (i = 0; i < v->nr_queues; i++) {
 		struct vq *vq = &v->queues[i].vq;
 
 		if (!v->queues[i].ready)
@@ -178,7 +178,7 @@ static void __reset(struct virtio_mmio *v)
 		v->resetting = false;
 		v->started = false;
 	}
-	for (i = 0; i < v->ops->nr_queues; i++)
+	for (i = 0; i < v->nr_queues; i++)
 		__release_queue(v, &v->queues[i]);
 	memset(v->queues, 0, sizeof(v->queues));
 	v->status = 0;
@@ -358,7 +358,8 @@ const struct bus_ops virtio_mmio_bus_ops = { mmio_read, mmio_write };
 
 int virtio_mmio_create(struct virtio_mmio **out, struct mem *mem,
 		       const struct virtio_ops *ops, void *dev,
-		       uint64_t features, const struct virtio_irq *irq)
+		       unsigned int nr_queues, uint64_t features,
+		       const struct virtio_irq *irq)
 {
 	struct virtio_mmio *v = calloc(1, sizeof(*v));
 
@@ -368,6 +369,7 @@ int virtio_mmio_create(struct virtio_mmio **out, struct mem *mem,
 	v->mem = mem;
 	v->ops = ops;
 	v->dev = dev;
+	v->nr_queues = nr_queues;
 	v->offered = features | 1ull << VIRTIO_F_VERSION_1 |
 		     1ull << VIRTIO_RING_F_EVENT_IDX |
 		     1ull << VIRTIO_RING_F_INDIRECT_DESC;
@@ -382,7 +384,7 @@ void virtio_mmio_destroy(struct virtio_mmio *v)
 
 	if (!v)
 		return;
-	for (i = 0; i < v->ops->nr_queues; i++)
+	for (i = 0; i < v->nr_queues; i++)
 		__release_queue(v, &v->queues[i]);
 	pthread_mutex_destroy(&v->lock);
 	free(v);

@@ -19,12 +19,11 @@
 
 struct mem;
 
-#define VIRTIO_MAX_QUEUES 5u
+#define VIRTIO_MAX_QUEUES 20u
 
 /** struct virtio_ops - the device behind the transport */
 struct virtio_ops {
 	uint32_t device_id;
-	unsigned int nr_queues; /* 1 to VIRTIO_MAX_QUEUES */
 	/* The driver is ready: begin to use the queues.  @lock is held. */
 	void (*start)(void *dev);
 	/*
@@ -61,6 +60,7 @@ extern const struct bus_ops virtio_mmio_bus_ops;
  * @mem:      guest memory
  * @ops:      device
  * @dev:      first argument of @ops
+ * @nr_queues: 1 to VIRTIO_MAX_QUEUES
  * @features: beside VIRTIO_F_VERSION_1 and those of the rings
  * @irq:      copied
  *
@@ -68,7 +68,8 @@ extern const struct bus_ops virtio_mmio_bus_ops;
  */
 int virtio_mmio_create(struct virtio_mmio **out, struct mem *mem,
 		       const struct virtio_ops *ops, void *dev,
-		       uint64_t features, const struct virtio_irq *irq);
+		       unsigned int nr_queues, uint64_t features,
+		       const struct virtio_irq *irq);
 
 /**
  * virtio_mmio_destroy() - free; accepts NULL
@@ -79,7 +80,7 @@ void virtio_mmio_destroy(struct virtio_mmio *v);
 /**
  * virtio_mmio_queue() - for the device thread, between start and stop
  * @v:     device
- * @index: of the queue
+ * @index: of the queue, less than there are
  *
  * At least one of a started device's queues is there.
  * Return: the queue, or NULL if the driver has not set it up.

@@ -130,6 +130,14 @@ int vq_pop(struct vq *vq, struct vq_chain *chain)
 	return 1;
 }
 
+unsigned int vq_pending(const struct vq *vq)
+{
+	uint16_t avail = __atomic_load_n(&vq->avail->idx, __ATOMIC_SEQ_CST);
+	uint16_t pending = (uint16_t)(avail - vq->next_avail);
+
+	return pending < vq->size ? pending : vq->size;
+}
+
 bool vq_push(struct vq *vq, uint16_t head, uint32_t written)
 {
 	struct vring_used_elem *elem =

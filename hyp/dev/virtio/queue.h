@@ -91,6 +91,9 @@ int vq_init(struct vq *vq, uint16_t size, const void *desc, const void *avail,
  */
 int vq_pop(struct vq *vq, struct vq_chain *chain);
 
+/** vq_pending() - how many vq_pop() has not taken, as the guest says; <= @size */
+unsigned int vq_pending(const struct vq *vq);
+
 /**
  * vq_push() - give a request back
  * @vq:      queue

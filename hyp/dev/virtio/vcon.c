@@ -1,59 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device and its thread; vcon_port.c has what goes through a port,
+ * vcon_control.c what is said of ports.
+ */
 #include "hyp/dev/virtio/vcon.h"
 
+#include <endian.h>
 #include <errno.h>
+#include <linux/virtio_console.h>
 #include <linux/virtio_ids.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "hyp/dev/virtio/chain.h"
-#include "hyp/dev/virtio/worker.h"
-#include "hyp/mem/mem.h"
+#include "hyp/dev/virtio/vcon_priv.h"
 
-#define QUEUE_RECEIVE  0u
-#define QUEUE_TRANSMIT 1u
-/* POLLOUT on a pipe promises this much (PIPE_BUF) without blocking. */
-#define CHUNK 4096u
-
-/* A request of the guest's that takes more than one step. */
-struct pending {
-	bool there;
-	struct vq_chain chain;
-	uint64_t at, len; /* bytes done, and to be done */
-};
-
-struct vcon {
-	struct mem *mem;
-	struct virtio_mmio *transport;
-	struct worker worker;
-	int in_fd, out_fd;
-
-	/* The thread's own. */
-	bool broken; /* the guest broke the rules */
-	bool want_irq;
-	bool in_ended, out_ended;
-	struct pending receive, transmit;
-};
-
-static void fail(struct vcon *c, int err)
+void vcon_fail(struct vcon *c, int err)
 {
-	if (err == -ECANCELED)
-		return;
 	c->broken = true;
-	virtio_mmio_fail(c->transport, "malformed request");
+	if (err != -ECANCELED)
+		virtio_mmio_fail(c->transport, "malformed request");
 }
 
-/* Return: false if there is none now; the guest notifies when there is. */
-static bool take(struct vcon *c, unsigned int queue, struct pending *p)
+bool vcon_take(struct vcon *c, unsigned int queue, struct vcon_pending *p)
 {
 	struct vq *vq = virtio_mmio_queue(c->transport, queue);
 	int ret;
 
+	if (c->broken)
+		return false;
 	if (p->there)
 		return true;
-	if (!vq || c->broken)
+	if (!vq)
 		return false;
 	ret = vq_pop(vq, &p->chain);
 	if (!ret) {
@@ -61,16 +40,16 @@ static bool take(struct vcon *c, unsigned int queue, struct pending *p)
 		ret = vq_pop(vq, &p->chain);
 	}
 	if (ret < 0)
-		fail(c, ret);
+		vcon_fail(c, ret);
 	p->there = ret > 0;
 	p->at = 0;
 	if (p->there)
-		p->len = chain_bytes(&p->chain, queue == QUEUE_RECEIVE);
+		p->len = chain_bytes(&p->chain, queue % 2 == VCON_RECEIVE);
 	return p->there;
 }
 
-static void give_back(struct vcon *c, unsigned int queue, struct pending *p,
-		      uint32_t written)
+void vcon_give_back(struct vcon *c, unsigned int queue, struct vcon_pending *p,
+		    uint32_t written)
 {
 	struct vq *vq = virtio_mmio_queue(c->transport, queue);
 
@@ -78,91 +57,41 @@ static void give_back(struct vcon *c, unsigned int queue, struct pending *p,
 	c->want_irq |= vq_push(vq, p->chain.head, written);
 }
 
-/* One chunk, which does not block.  An output that is gone swallows the rest. */
-static void transmit(struct vcon *c)
-{
-	struct pending *p = &c->transmit;
-	uint8_t buf[CHUNK];
-	int64_t len;
-	ssize_t n;
-
-	len = chain_read(c->mem, &p->chain, p->at, buf, sizeof(buf));
-	if (len < 0) {
-		p->there = false;
-		fail(c, (int)len);
-		return;
-	}
-	n = c->out_ended ? len : write(c->out_fd, buf, (size_t)len);
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		c->out_ended = true;
-	if (n > 0)
-		p->at += (uint64_t)n;
-	if (p->at >= p->len)
-		give_back(c, QUEUE_TRANSMIT, p, 0);
-}
-
-static void receive(struct vcon *c)
-{
-	struct pending *p = &c->receive;
-	uint8_t buf[CHUNK];
-	int64_t written;
-	ssize_t n;
-
-	n = read(c->in_fd, buf, p->len < sizeof(buf) ? p->len : sizeof(buf));
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0) {
-		c->in_ended = true;
-		return;
-	}
-	written = chain_write(c->mem, &p->chain, 0, buf, (size_t)n);
-	if (written < 0) {
-		p->there = false;
-		fail(c, (int)written);
-		return;
-	}
-	give_back(c, QUEUE_RECEIVE, p, (uint32_t)written);
-}
-
-/* A buffer without room would be given back for ever. */
-static bool can_receive(struct vcon *c)
-{
-	if (c->in_ended || !take(c, QUEUE_RECEIVE, &c->receive))
-		return false;
-	if (c->receive.len)
-		return true;
-	c->receive.there = false;
-	fail(c, -EPROTO);
-	return false;
-}
-
 static void serve(struct vcon *c)
 {
-	struct pollfd fds[] = {
+	struct pollfd fds[1 + 2 * VCON_MAX_PORTS] = {
 		{ .fd = c->worker.kick_fd, .events = POLLIN },
-		{ .fd = -1, .events = POLLIN },
-		{ .fd = -1, .events = POLLOUT },
 	};
-	bool work = worker_may_work(&c->worker);
+	bool work = worker_may_work(&c->worker), at_once = false;
+	unsigned int i;
 
-	if (work && can_receive(c))
-		fds[1].fd = c->in_fd;
-	if (work && take(c, QUEUE_TRANSMIT, &c->transmit))
-		fds[2].fd = c->out_fd;
+	c->multiport = work && virtio_mmio_has(c->transport,
+					       VIRTIO_CONSOLE_F_MULTIPORT);
+	if (c->multiport)
+		at_once = vcon_control(c);
+	for (i = 0; i < c->nr_ports; i++)
+		at_once |= vcon_port_prepare(c, &c->ports[i], work,
+					     &fds[1 + 2 * i]);
 	/* Failures also have interrupted by now. */
 	if (c->want_irq)
 		virtio_mmio_interrupt(c->transport);
 	c->want_irq = false;
-	if (fds[2].fd >= 0 && c->out_ended)
-		fds[2].revents = POLLOUT;
-	else if (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) < 0)
+	if (poll(fds, 1 + 2 * c->nr_ports, at_once ? 0 : -1) < 0)
 		return;
 	if (fds[0].revents)
 		worker_ack(&c->worker);
-	if (fds[1].revents)
-		receive(c);
-	if (fds[2].revents)
-		transmit(c);
+	for (i = 0; i < c->nr_ports; i++)
+		vcon_port_handle(c, &c->ports[i], &fds[1 + 2 * i]);
+}
+
+static void forget(struct vcon *c)
+{
+	unsigned int i;
+
+	c->broken = c->driver_ready = false;
+	c->to_guest.there = c->from_guest.there = false;
+	for (i = 0; i < c->nr_ports; i++)
+		vcon_port_reset(&c->ports[i]);
 }
 
 static void *vcon_thread(void *arg)
@@ -172,8 +101,7 @@ static void *vcon_thread(void *arg)
 
 	while (worker_follow(&c->worker, true, &reset)) {
 		if (reset)
-			c->broken = c->receive.there = c->transmit.there =
-				false;
+			forget(c);
 		reset = false;
 		serve(c);
 	}
@@ -198,35 +126,74 @@ static void vcon_virtio_notify(void *dev)
 static void vcon_config_read(void *dev, uint64_t offset, void *data,
 			     unsigned int len)
 {
-	(void)dev;
-	(void)offset;
-	memset(data, 0, len); /* neither size nor more ports are offered */
+	const struct vcon *c = dev;
+	/* No size is offered. */
+	const struct virtio_console_config config = {
+		.max_nr_ports = htole32(c->nr_ports),
+	};
+
+	memset(data, 0, len);
+	if (offset < sizeof(config) && len <= sizeof(config) - offset)
+		memcpy(data, (const char *)&config + offset, len);
 }
 
 static const struct virtio_ops vcon_ops = {
 	.device_id = VIRTIO_ID_CONSOLE,
-	.nr_queues = 2,
 	.start = vcon_virtio_start,
 	.stop = vcon_virtio_stop,
 	.notify = vcon_virtio_notify,
 	.config_read = vcon_config_read,
 };
 
-int vcon_create(struct vcon **out, struct mem *mem, int in_fd, int out_fd,
-		const struct virtio_irq *irq)
+static int add_ports(struct vcon *c, const struct vcon_config *cfg)
 {
+	unsigned int i;
+
+	c->ports[0] = (struct vcon_port){
+		.listen_fd = -1,
+		.in_fd = cfg->console ? cfg->in_fd : -1,
+		.out_fd = cfg->console ? cfg->out_fd : -1,
+		.in_ended = !cfg->console,
+		.out_ended = !cfg->console,
+	};
+	c->nr_ports = 1;
+	if (cfg->nr_channels > VCON_MAX_CHANNELS)
+		return -EINVAL;
+	for (i = 0; i < cfg->nr_channels; i++) {
+		const struct vcon_channel *channel = &cfg->channels[i];
+
+		if (!*channel->name || strlen(channel->name) > VCON_MAX_NAME)
+			return -EINVAL;
+		c->ports[c->nr_ports] = (struct vcon_port){
+			.index = c->nr_ports,
+			.name = channel->name,
+			.listen_fd = channel->listen_fd,
+			.in_fd = -1,
+			.out_fd = -1,
+		};
+		c->nr_ports++;
+	}
+	return 0;
+}
+
+int vcon_create(struct vcon **out, struct mem *mem,
+		const struct vcon_config *cfg, const struct virtio_irq *irq)
+{
+	uint64_t features =
+		cfg->nr_channels ? 1ull << VIRTIO_CONSOLE_F_MULTIPORT : 0;
 	struct vcon *c = calloc(1, sizeof(*c));
 	int err;
 
 	if (!c)
 		return -ENOMEM;
 	c->mem = mem;
-	c->in_fd = in_fd;
-	c->out_fd = out_fd;
 	err = worker_init(&c->worker);
 	if (!err)
-		err = virtio_mmio_create(&c->transport, mem, &vcon_ops, c, 0,
-					 irq);
+		err = add_ports(c, cfg);
+	if (!err)
+		err = virtio_mmio_create(&c->transport, mem, &vcon_ops, c,
+					 features ? 2 * (c->nr_ports + 1) : 2,
+					 features, irq);
 	if (err) {
 		vcon_destroy(c);
 		return err;
@@ -247,8 +214,14 @@ int vcon_stop(struct vcon *vcon, unsigned int timeout_ms)
 
 void vcon_destroy(struct vcon *vcon)
 {
+	unsigned int i;
+
 	if (!vcon)
 		return;
+	/* Clients; the console's descriptors are not ours. */
+	for (i = 1; i < vcon->nr_ports; i++)
+		if (vcon->ports[i].in_fd >= 0)
+			close(vcon->ports[i].in_fd);
 	virtio_mmio_destroy(vcon->transport);
 	worker_fini(&vcon->worker);
 	free(vcon);
@@ -262,4 +235,15 @@ struct virtio_mmio *vcon_transport(struct vcon *vcon)
 int vcon_kick_fd(const struct vcon *vcon)
 {
 	return vcon->worker.kick_fd;
+}
+
+struct vcon_state vcon_channel_state(const struct vcon *vcon,
+				     unsigned int index)
+{
+	const struct vcon_port *p = &vcon->ports[1 + index];
+
+	return (struct vcon_state){
+		__atomic_load_n(&p->shown_guest, __ATOMIC_RELAXED),
+		__atomic_load_n(&p->shown_client, __ATOMIC_RELAXED),
+	};
 }
