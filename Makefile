@@ -52,7 +52,8 @@ $(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-objs-y) $(essa-trace-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs)
 # The simulator shares configuration and error lines with hyp, not KVM.
-sim-objs := $(call objs,$(sim-y) $(mem-objs-y) $(mem-touch-y) $(essa-trace-y) hyp/config.c hyp/ctl/path.c hyp/share.c hyp/util.c)
+sim-objs := $(call objs,$(sim-y) $(mem-objs-y) $(mem-touch-y) $(essa-trace-y) \
+	$(addprefix hyp/, conffile.c config.c ctl/path.c share.c util.c))
 $(B)/hyp/sim/hyp-sim: $(sim-objs)
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(sim-libs)
