@@ -12,6 +12,7 @@
 #include "hyp/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -54,6 +55,23 @@ static const int allowed[] = {
 	SCMP_SYS(exit_group),
 };
 
+/* Of hypd; socket, openat, mmap and mprotect see below. */
+static const int manager_allowed[] = {
+	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(close), SCMP_SYS(lseek),
+	SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(getdents64),
+	SCMP_SYS(fcntl),
+	/* VMs, and who asks about them; their processes */
+	SCMP_SYS(connect), SCMP_SYS(accept4), SCMP_SYS(recvfrom),
+	SCMP_SYS(sendto), SCMP_SYS(getsockopt), SCMP_SYS(geteuid),
+	SCMP_SYS(pidfd_open), SCMP_SYS(wait4),
+	SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk),
+	SCMP_SYS(futex), SCMP_SYS(poll), SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl), SCMP_SYS(timerfd_settime),
+	SCMP_SYS(clock_gettime), SCMP_SYS(restart_syscall),
+	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(getpid),
+	SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(exit_group),
+};
+
 static const int janitor_allowed[] = {
 	SCMP_SYS(read), SCMP_SYS(flock), SCMP_SYS(newfstatat),
 	SCMP_SYS(unlinkat), SCMP_SYS(restart_syscall), SCMP_SYS(exit_group),
@@ -66,27 +84,51 @@ void sandbox_close_inherited(void)
 	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
 }
 
-static int add_rules(scmp_filter_ctx ctx)
+static int allow_list(scmp_filter_ctx ctx, const int *list, size_t nr)
 {
 	const struct scmp_arg_cmp not_exec =
 		SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
 	size_t i;
 	int err = 0;
 
-	for (i = 0; !err && i < ARRAY_SIZE(allowed); i++)
-		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
+	for (i = 0; !err && i < nr; i++)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, list[i], 0);
 	if (!err)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
 				       not_exec);
 	if (!err)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect),
 				       1, not_exec);
+	return err;
+}
+
+static int add_rules(scmp_filter_ctx ctx)
+{
+	int err = allow_list(ctx, allowed, ARRAY_SIZE(allowed));
+
 	/* Of who takes events; see ctl_take_events(). */
 	if (!err)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW,
 				       SCMP_SYS(setsockopt), 2,
 				       SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET),
 				       SCMP_A2(SCMP_CMP_EQ, SO_SNDBUF));
+	return err;
+}
+
+/* Sockets are local ones, files are read. */
+static int add_manager_rules(scmp_filter_ctx ctx)
+{
+	const struct scmp_arg_cmp local = SCMP_A0(SCMP_CMP_EQ, AF_UNIX);
+	const struct scmp_arg_cmp to_read = SCMP_A2(
+		SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY);
+	int err = allow_list(ctx, manager_allowed, ARRAY_SIZE(manager_allowed));
+
+	if (!err)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				       local);
+	if (!err)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+				       to_read);
 	return err;
 }
 
@@ -111,7 +153,7 @@ int sandbox_enter_janitor(void)
 	return err;
 }
 
-int sandbox_enter(struct why *why)
+static int enter(int (*rules)(scmp_filter_ctx ctx), struct why *why)
 {
 	scmp_filter_ctx ctx;
 	int err;
@@ -123,7 +165,7 @@ int sandbox_enter(struct why *why)
 		return why_set(why, -ENOMEM, "seccomp");
 	err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (!err)
-		err = add_rules(ctx);
+		err = rules(ctx);
 	if (!err)
 		err = seccomp_load(ctx);
 	if (err)
@@ -131,4 +173,14 @@ int sandbox_enter(struct why *why)
 			"cannot install the seccomp filter; --no-sandbox runs without");
 	seccomp_release(ctx);
 	return err;
+}
+
+int sandbox_enter(struct why *why)
+{
+	return enter(add_rules, why);
+}
+
+int sandbox_enter_manager(struct why *why)
+{
+	return enter(add_manager_rules, why);
 }

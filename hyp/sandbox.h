@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is left of hyp's rights once it runs a guest. */
+/* What is left of hyp's rights once it runs a guest, and of hypd's. */
 #ifndef HYP_SANDBOX_H
 #define HYP_SANDBOX_H
 
@@ -17,6 +17,15 @@ void sandbox_close_inherited(void);
  * Return: 0 or a negative errno.
  */
 int sandbox_enter(struct why *why);
+
+/**
+ * sandbox_enter_manager() - the same for hypd, whose one thread connects to VMs,
+ * reads directories and its configuration, and touches nothing else
+ * @why: set on failure
+ *
+ * Return: 0 or a negative errno.
+ */
+int sandbox_enter_manager(struct why *why);
 
 /**
  * sandbox_enter_janitor() - what removes the control socket (hyp/ctl/listen.h)
