@@ -18,7 +18,9 @@
  * that nobody listens to.  So it is called again after 10, 20, 40 ... ms.
  */
 #define CALL_FIRST_MS 10u
-#define CALLS_MAX     10u
+#define CALLS_MAX     8u
+/* A connection that lasted so long was a good one. */
+#define GOOD_MS 10000u
 /* Who has a queue of callers and takes none: again and again, but seldom. */
 #define CALL_HUNG_MS 60000u
 /* As long as it takes to load a kernel; then others no longer wait for it. */
@@ -26,6 +28,14 @@
 #define ANSWER_MS	5000u
 
 static void push(struct guest *g);
+
+/* Not for ever, if all it does is to close the connection. */
+static bool is_worth_a_call(struct guest *g)
+{
+	if (g->sampled && now_ms() - g->connected_ms >= GOOD_MS)
+		g->calls = 0;
+	return g->calls < CALLS_MAX;
+}
 
 static void lose(struct guest *g, const char *why)
 {
@@ -42,11 +52,11 @@ static void lose(struct guest *g, const char *why)
 	g->state = GUEST_LOST;
 	snprintf(g->lost_why, sizeof(g->lost_why), "%s",
 		 why ? why : "its connection has ended");
-	if (why)
-		log_line("%s: given up: %s; what it has still counts", g->name,
-			 why);
-	else
+	if (!why && is_worth_a_call(g))
 		g->ops->lost(g->ops->ctx, g);
+	else
+		log_line("%s: given up: %s; what it has still counts", g->name,
+			 g->lost_why);
 	g->ops->changed(g->ops->ctx, g);
 }
 
@@ -334,7 +344,8 @@ uint64_t guest_limit(const struct guest *g)
 
 bool guest_is_settling(const struct guest *g)
 {
-	return (g->state == GUEST_CALLING && g->calls < CALLS_MAX) ||
+	/* Where nobody listens at the first call, nobody has much yet. */
+	return (g->state == GUEST_CALLING && !g->calls) ||
 	       (g->state == GUEST_ASKED && !g->silent);
 }
 

@@ -41,7 +41,8 @@ struct guest;
  * @connected: it is somebody; false: known already, and it is forgotten
  * @changed:   figures, state, or what it counts
  * @ended:     it is free: its process has ended, or there was nobody
- * @lost:      it may be called again (as another guest)
+ * @lost:      its connection has ended; it may be called again (as another guest),
+ *	       after g->calls that were in vain
  */
 struct guest_ops {
 	bool (*connected)(void *ctx, struct guest *g);

@@ -12,8 +12,6 @@
 
 /* However much happens: decisions are no more frequent. */
 #define DECIDE_EVERY_MS 50
-/* A connection that lasted so long was a good one. */
-#define GOOD_MS 10000
 
 static double mib(uint64_t bytes)
 {
@@ -341,9 +339,7 @@ static void on_ended(void *ctx, struct guest *g)
 
 static void on_lost(void *ctx, struct guest *g)
 {
-	bool good = g->sampled && now_ms() - g->connected_ms >= GOOD_MS;
-
-	call_at(ctx, g->name, g->path, good ? 0 : g->calls);
+	call_at(ctx, g->name, g->path, g->calls);
 }
 
 static void on_pressed(void *ctx)

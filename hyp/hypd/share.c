@@ -213,12 +213,17 @@ static void divide(const struct policy_host *host, struct policy_vm *vms,
 	fill(host->limit_bytes, parts, nr);
 }
 
-static const char *reason_of(const struct policy_vm *vm, bool is_short)
+static const char *reason_of(const struct policy_vm *vm, bool is_short,
+			     bool is_over)
 {
 	const struct memory *m = vm->memory;
 
 	if (vm->budget == vm->limit)
 		return "";
+	if (vm->limit < vm->floor)
+		return "its minimum";
+	if (vm->limit > vm->ceiling)
+		return "its maximum";
 	if (vm->budget > vm->limit)
 		return !is_strained(vm) ? "nobody else needs it" :
 		       vm->budget <= vm->guaranteed ?
@@ -226,6 +231,8 @@ static const char *reason_of(const struct policy_vm *vm, bool is_short)
 					  "pressure";
 	if (m->taxed && vm->idle)
 		return "idle while others are short";
+	if (is_over)
+		return "limits exceeded the host's";
 	return is_short ? "others are under pressure" : "others need it";
 }
 
@@ -251,7 +258,7 @@ static uint64_t decide(const struct policy_host *host, struct policy_vm *vms,
 		       size_t nr)
 {
 	struct divide_part *parts = calloc(nr + 1, sizeof(*parts));
-	uint64_t next_ms = POLICY_NEVER;
+	uint64_t next_ms = POLICY_NEVER, limits = 0;
 	bool is_short;
 	size_t i;
 
@@ -259,6 +266,7 @@ static uint64_t decide(const struct policy_host *host, struct policy_vm *vms,
 		look(&vms[i], host->now_ms);
 		vms[i].budget = clamp(&vms[i], vms[i].limit);
 		vms[i].guaranteed = vms[i].floor;
+		limits += vms[i].limit;
 	}
 	is_short = anybody_is_short(host, vms, nr);
 	if (parts)
@@ -270,7 +278,8 @@ static uint64_t decide(const struct policy_host *host, struct policy_vm *vms,
 	for (i = 0; i < nr; i++) {
 		struct memory *m = vms[i].memory;
 
-		vms[i].reason = reason_of(&vms[i], is_short);
+		vms[i].reason = reason_of(&vms[i], is_short,
+					  limits > host->limit_bytes);
 		vms[i].want_balloon = vms[i].balloon_target;
 		if (vms[i].has_balloon)
 			vms[i].want_balloon = inflate_target(

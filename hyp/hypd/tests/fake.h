@@ -40,11 +40,13 @@ struct fake {
 	bool hangs; /* takes and says nothing */
 	bool never_shrinks;
 	bool refuses;	  /* limits */
+	bool closes;	  /* instead of every answer */
 	const char *says; /* instead of every answer */
 	size_t says_len;
+	uid_t uid;	     /* whose; 0: the test's */
 	unsigned int floods; /* samples when poked */
 	/* For the test to read. */
-	unsigned int watches, limits, balloons;
+	unsigned int calls, watches, limits, balloons;
 	uint64_t over; /* most that the sum of all was, when a limit was raised */
 };
 
@@ -94,14 +96,18 @@ static inline uint64_t fake_counts(const struct fake *f)
 	return f->charged > limit ? f->charged : limit;
 }
 
+static inline void fake_close(struct fake_conn *c)
+{
+	close(c->fd);
+	c->fd = -1;
+}
+
 static inline void fake_write(struct fake_conn *c, const char *text, size_t len)
 {
 	if (c->fd >= 0 &&
 	    send(c->fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
-	    errno != EAGAIN) {
-		close(c->fd);
-		c->fd = -1;
-	}
+	    errno != EAGAIN)
+		fake_close(c);
 }
 
 static inline int fake_sample(char *buf, size_t size, const struct fake *f)
@@ -204,8 +210,9 @@ static inline void fake_listen(struct fake_conn *c, const struct fake *f)
 	c->fd = -1;
 	c->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	strcpy(addr.sun_path, f->path);
+	/* Whose it is for others is who listens. */
 	if (bind(c->listen_fd, (void *)&addr, sizeof(addr)) ||
-	    listen(c->listen_fd, 4))
+	    (f->uid && setuid(f->uid)) || listen(c->listen_fd, 4))
 		_exit(1);
 }
 
@@ -215,14 +222,15 @@ static inline void fake_hear(struct fake_conn *c, struct fake *f)
 	char *end;
 
 	if (n <= 0) {
-		close(c->fd);
-		c->fd = -1;
+		fake_close(c);
 		c->len = 0;
 		return;
 	}
 	c->len += (size_t)n;
 	while (c->fd >= 0 && (end = memchr(c->buf, '\n', c->len))) {
-		if (f->says)
+		if (f->closes)
+			fake_close(c);
+		else if (f->says)
 			fake_write(c, f->says, f->says_len);
 		else
 			fake_answer(c, f, c->buf, (size_t)(end - c->buf));
@@ -276,6 +284,7 @@ static inline void fake_run(unsigned int first, unsigned int nr, int poke_fd)
 			if (fds[2 * i].revents) {
 				int fd = accept(c->listen_fd, NULL, NULL);
 
+				fakes->vms[first + i].calls++;
 				if (c->fd >= 0)
 					close(c->fd);
 				c->fd = fd;
