@@ -31,18 +31,19 @@ Q := @
 endif
 msg = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) '$(2:$(O)/%=%)')
 
-include essa-emu/Kbuild hyp/Kbuild hyp/mem/Kbuild hyp/sim/Kbuild tools/lab/Kbuild tools/disk/Kbuild \
-	tools/trace/Kbuild tools/count/Kbuild guest-tests/Kbuild
+include essa-emu/Kbuild hyp/Kbuild hyp/hypd/Kbuild hyp/mem/Kbuild hyp/sim/Kbuild tools/lab/Kbuild \
+	tools/disk/Kbuild tools/trace/Kbuild tools/count/Kbuild guest-tests/Kbuild
 guests := $(guest-elfs) $(guest-initrd) $(guest-disk-bin)
 spec-table := $(B)/essa-emu/tools/spec-table
 srcs := $(essa-tool-y) $(model-gen-y) $(essa-src-y) $(essa-emu-y) $(essa-trace-y) $(essa-bench-y) \
-	$(essa-test-y) $(mem-y) $(mem-touch-y) $(mem-test-y) $(mem-bench-y) $(hyp-y) $(hyp-test-y) $(sim-y) \
+	$(essa-test-y) $(mem-y) $(mem-touch-y) $(mem-test-y) $(mem-bench-y) $(hyp-y) $(hyp-test-y) \
+	$(hypd-y) $(hypd-test-y) $(sim-y) \
 	$(sort $(lab-host-y) $(lab-agent-y)) $(disk-gen-y) $(count-y) $(trace-tool-y) $(trace-test-y)
 # What a host needs of essa-emu is part of hyp/mem for the linker.
 mem-objs-y := $(mem-y) $(essa-src-y)
 objs = $(patsubst %.c,$(B)/%.o,$(1))
 
-all: $(B)/hyp/hyp $(B)/hyp/sim/hyp-sim ## build everything
+all: $(B)/hyp/hyp $(B)/hyp/hypd/hypd $(B)/hyp/sim/hyp-sim ## build everything
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -51,8 +52,12 @@ $(B)/%.o: %.c
 $(B)/hyp/hyp: $(call objs,$(hyp-y) $(mem-objs-y) $(essa-trace-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs)
+$(B)/hyp/hypd/hypd: $(call objs,$(hypd-y) $(hypd-hyp-y))
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(hypd-libs)
 # The simulator shares configuration and error lines with hyp, not KVM.
-sim-objs := $(call objs,$(sim-y) $(mem-objs-y) $(mem-touch-y) $(essa-trace-y) hyp/config.c hyp/ctl/path.c hyp/share.c hyp/util.c)
+sim-objs := $(call objs,$(sim-y) $(mem-objs-y) $(mem-touch-y) $(essa-trace-y) \
+	$(addprefix hyp/, conffile.c config.c ctl/path.c share.c util.c))
 $(B)/hyp/sim/hyp-sim: $(sim-objs)
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(sim-libs)
@@ -79,6 +84,11 @@ $(spec-table): $(call objs,$(essa-tool-y))
 $(B)/hyp/mem/tests/%: $(B)/hyp/mem/tests/%.o $(call objs,$(mem-objs-y) $(mem-touch-y))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(mem-libs) -lcmocka
+# They run hypd, which is beside.
+$(B)/hyp/hypd/tests/%: $(B)/hyp/hypd/tests/%.o $(filter-out %/main.o,$(call objs,$(hypd-y) $(hypd-hyp-y))) \
+		| $(B)/hyp/hypd/hypd
+	$(call msg,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(ldflags) $(hypd-libs) -lcmocka
 $(B)/hyp/tests/%: $(B)/hyp/tests/%.o $(filter-out %/main.o,$(call objs,$(hyp-y) $(mem-objs-y) $(essa-trace-y)))
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hyp-libs) -lcmocka
@@ -150,7 +160,7 @@ lab-shell: $(lab)/ready ## a shell where KVM is: here, or in the lab
 	$(Q)O=$(O) tools/lab/run --tty -- $${SHELL:-/bin/sh}
 
 # $(call tests-in,build directory)
-tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y) $(trace-test-y))
+tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y) $(hypd-test-y) $(trace-test-y))
 tests := $(call tests-in,$(B))
 asan-dir := $(O)-address+undefined
 tsan-dir := $(O)-thread

@@ -11,10 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hyp/conffile.h"
 #include "hyp/ctl/path.h"
-
-/* More text is no configuration. */
-#define MAX_FILE_BYTES (64 * KIB)
 
 enum opt {
 	OPT_NAME = 256,
@@ -389,8 +387,8 @@ static int check(struct config *cfg, struct why *why)
 	if (!ctl_name_ok(cfg->name))
 		return why_set(
 			why, 0,
-			"--name: \"%s\" is no name; use up to %d letters, digits, \"-\", \"_\" and \".\", a letter or digit first",
-			cfg->name, CTL_NAME_MAX);
+			"--name: \"%s\" is no name; use up to %d letters, digits, \"-\", \"_\" and \".\", a letter or digit first, and not \"%s\"",
+			cfg->name, CTL_NAME_MAX, CTL_MANAGER);
 	if (!cfg->kernel)
 		return why_set(why, 0, "--kernel is missing; see hyp --help");
 	if (cfg->mem_bytes < CONFIG_MIN_MEM || cfg->mem_bytes > CONFIG_MAX_MEM)
@@ -447,55 +445,11 @@ static void start_over(void)
 	opterr = 0;
 }
 
-/* @text: set to the file's, with a newline and a zero behind. */
-static int read_text(char **text, const char *path, struct why *why)
-{
-	FILE *file = fopen(path, "re");
-	size_t len;
-	char *buf;
-
-	if (!file)
-		return why_set(why, -errno, "cannot open %s", path);
-	buf = malloc(MAX_FILE_BYTES + 2);
-	if (!buf) {
-		fclose(file);
-		return why_set(why, -ENOMEM, "%s", path);
-	}
-	errno = 0;
-	len = fread(buf, 1, MAX_FILE_BYTES + 1, file);
-	if (ferror(file))
-		why_set(why, errno ? -errno : -EIO, "cannot read %s", path);
-	else if (len > MAX_FILE_BYTES)
-		why_set(why, 0, "%s is larger than 64K", path);
-	fclose(file);
-	if (why->text[0]) {
-		free(buf);
-		return -EINVAL;
-	}
-	memcpy(buf + len, "\n", 2);
-	*text = buf;
-	return 0;
-}
-
-/* A line without its newline; changes it.  Return: 0 or a negative errno. */
-static int parse_line(struct config *cfg, char *line, struct why *why)
+/* Of conffile_read(). */
+static int parse_line(void *ctx, char *key, char *value, struct why *why)
 {
 	const struct option *o = options;
-	char *key = line + strspn(line, " \t\r");
-	char *value = key + strcspn(key, " \t\r=");
-	char *end;
 
-	if (!*key || *key == '#')
-		return 0;
-	end = value;
-	value += strspn(value, " \t\r");
-	if (*value == '=')
-		value++;
-	value += strspn(value, " \t\r");
-	*end = '\0';
-	for (end = value + strlen(value);
-	     end > value && isspace((unsigned char)end[-1]);)
-		*--end = '\0';
 	while (o->name && strcmp(o->name, key))
 		o++;
 	if (!o->name || o->val == OPT_CONFIG || o->val == OPT_HELP)
@@ -505,30 +459,14 @@ static int parse_line(struct config *cfg, char *line, struct why *why)
 	if (o->has_arg == required_argument && !*value)
 		return why_set(why, 0, "%s needs a value", key);
 	optarg = value;
-	return parse_opt(cfg, o->val, why);
+	return parse_opt(ctx, o->val, why);
 }
 
 static int parse_file(struct config *cfg, const char *path, struct why *why)
 {
-	struct why cause = { "" };
-	unsigned int nr = 0;
-	char *line, *end;
-	int err;
-
 	if (cfg->file_text)
 		return why_set(why, 0, "--config: one file only");
-	err = read_text(&cfg->file_text, path, why);
-	for (line = cfg->file_text; !err && *line; line = end + 1) {
-		end = line + strcspn(line, "\n");
-		nr++;
-		if (!*end)
-			return why_set(why, 0, "%s:%u: a zero byte", path, nr);
-		*end = '\0';
-		err = parse_line(cfg, line, &cause);
-		if (err)
-			why_set(why, 0, "%s:%u: %s", path, nr, cause.text);
-	}
-	return err;
+	return conffile_read(&cfg->file_text, path, parse_line, cfg, why);
 }
 
 /* The file comes first, wherever it is named: what follows it wins. */

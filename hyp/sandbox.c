@@ -238,14 +238,33 @@ int sandbox_finish(struct why *why)
 		     0;
 }
 
-int sandbox_enter_janitor(void)
+/* Of a process with one thread. */
+static int enter_alone(const struct sandbox_role *role, uint32_t other)
 {
 	struct sock_fprog program;
 	int err;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;
+	err = compile(role, false, other, &program);
+	if (err)
+		return err;
+	err = install(&program);
+	free(program.filter);
+	return err;
+}
+
+int sandbox_enter_manager(struct why *why)
+{
+	int err = enter_alone(&sandbox_manager, SCMP_ACT_KILL_PROCESS);
+
+	return err ? why_set(why, err,
+			     "cannot install the seccomp filter; --no-sandbox runs without") :
+		     0;
+}
+
+int sandbox_enter_janitor(void)
+{
 	/* No kill: it would leave the file behind. */
-	err = compile(&sandbox_janitor, false, SCMP_ACT_ERRNO(EPERM), &program);
-	return err ? err : install(&program);
+	return enter_alone(&sandbox_janitor, SCMP_ACT_ERRNO(EPERM));
 }

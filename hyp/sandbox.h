@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What is left of hyp's rights once it runs a guest.
+ * What is left of hyp's rights once it runs a guest, and of hypd's.
  *
  * Every thread has a seccomp filter of its own, an allow-list by its role
  * (sandbox_roles.c), from before its function runs (thread.h); main's comes last,
@@ -47,6 +47,15 @@ int sandbox_enter(const char *thread);
  * Return: 0, also if nothing has been prepared; or a negative errno.
  */
 int sandbox_finish(struct why *why);
+
+/**
+ * sandbox_enter_manager() - the same for hypd, whose one thread connects to VMs,
+ * reads directories and its configuration, and touches nothing else
+ * @why: set on failure
+ *
+ * Return: 0 or a negative errno.
+ */
+int sandbox_enter_manager(struct why *why);
 
 /**
  * sandbox_enter_janitor() - what removes the control socket (hyp/ctl/listen.h)

@@ -6,6 +6,7 @@
  */
 #include "hyp/sandbox_roles.h"
 
+#include <fcntl.h>
 #include <linux/kvm.h>
 #include <linux/userfaultfd.h>
 #include <seccomp.h>
@@ -48,6 +49,12 @@
 		.nr = SCMP_SYS(setsockopt), .nr_args = 2, .args = {            \
 			{ 1, INT_MASK, SOL_SOCKET },                           \
 			{ 2, INT_MASK, SO_SNDBUF }                             \
+		}                                                              \
+	}
+#define OPEN_TO_READ                                                           \
+	{                                                                      \
+		.nr = SCMP_SYS(openat), .nr_args = 1, .args = {                \
+			{ 2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY }         \
 		}                                                              \
 	}
 #define LIST(name)                                                             \
@@ -159,6 +166,18 @@ static const struct sandbox_call janitor_calls[] = {
 };
 LIST(janitor);
 
+/* hypd finds VMs, talks to them and to who asks about them, and reads files. */
+static const struct sandbox_call manager_calls[] = {
+	CALL(epoll_wait), CALL(epoll_pwait), CALL(epoll_ctl),
+	CALL(timerfd_settime), CALL(poll), CALL(rt_sigreturn),
+	CALL_IF(socket, 0, AF_UNIX), CALL(connect), CALL(accept4),
+	CALL(recvfrom), CALL(sendto), CALL(getsockopt), CALL(close),
+	CALL(geteuid), CALL(pidfd_open), CALL(wait4),
+	OPEN_TO_READ, CALL(getdents64), CALL(fcntl), CALL(lseek),
+	CALL(fstat), CALL(newfstatat), CALL(mremap),
+};
+LIST(manager);
+
 static const struct sandbox_call hooks_calls[] = {
 	IOCTL(UFFDIO_MOVE), IOCTL(UFFDIO_POISON), CALL(pwrite64),
 	CALL(io_uring_enter), CALL(sched_yield),
@@ -185,6 +204,7 @@ const struct sandbox_role sandbox_roles[SANDBOX_NR_ROLES] = {
 };
 
 const struct sandbox_role sandbox_janitor = { "janitor", false, { &janitor } };
+const struct sandbox_role sandbox_manager = { "hypd", false, { &manager, &every, &heap } };
 /* clang-format on */
 
 const struct sandbox_role *sandbox_role_of(const char *thread)

@@ -51,6 +51,7 @@ struct sandbox_role {
 extern const struct sandbox_role sandbox_roles[SANDBOX_NR_ROLES];
 extern const struct sandbox_list sandbox_hooks;
 extern const struct sandbox_role sandbox_janitor;
+extern const struct sandbox_role sandbox_manager;
 
 /** sandbox_role_of() - of a thread.  Return: NULL: there is none of that name */
 const struct sandbox_role *sandbox_role_of(const char *thread);

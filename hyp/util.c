@@ -28,14 +28,22 @@ int why_set(struct why *why, int err, const char *fmt, ...)
 	return err ? err : -EINVAL;
 }
 
-__attribute__((format(printf, 1, 0))) static void vlog(const char *fmt,
-						       va_list ap)
-{
-	char line[1200] = "hyp: ";
-	const size_t prefix = strlen(line);
-	ssize_t ignored;
-	size_t len;
+/* Set before there is another thread. */
+static const char *program = "hyp";
 
+void log_as(const char *name)
+{
+	program = name;
+}
+
+static void vlog(const char *fmt, va_list ap)
+{
+	char line[1200];
+	size_t prefix, len;
+	ssize_t ignored;
+
+	snprintf(line, sizeof(line), "%s: ", program);
+	prefix = strlen(line);
 	vsnprintf(line + prefix, sizeof(line) - prefix - 1, fmt, ap);
 	len = strlen(line);
 	line[len++] = '\n';

@@ -36,6 +36,9 @@ struct ratelimit {
 	uint64_t used; /* atomic */
 };
 
+/** log_as() - lines begin with @name instead of "hyp"; before other threads */
+void log_as(const char *name);
+
 /**
  * log_line() - write "hyp: ..." to standard error with one write(2)
  * @fmt: printf format without newline

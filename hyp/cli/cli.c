@@ -45,6 +45,7 @@ static const struct command commands[] = {
 	{ "resume", "VM", .show = show_state },
 	{ "discard", "VM SIZE|all", .takes_value = true, .show = show_discard },
 	{ "stop", "VM [--force]", .takes_force = true },
+	{ .name = "host", .main = cli_host },
 	{ .name = "metrics", .main = cli_metrics },
 	{ .name = "top", .main = cli_top },
 };

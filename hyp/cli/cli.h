@@ -24,13 +24,14 @@ int cli_main(int argc, char **argv);
 int cli_list(bool json);
 
 /**
- * cli_metrics(), cli_top() - hyp metrics, hyp top
+ * cli_host(), cli_metrics(), cli_top() - hyp host, hyp metrics, hyp top
  * @argc: as cli_main()'s
  * @argv: the same
  * @why:  set on failure
  *
  * Return: exit code.
  */
+int cli_host(int argc, char **argv, struct why *why);
 int cli_metrics(int argc, char **argv, struct why *why);
 int cli_top(int argc, char **argv, struct why *why);
 

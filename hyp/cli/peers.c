@@ -7,18 +7,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static bool name_of(char name[CTL_NAME_MAX + 1], const char *file)
-{
-	size_t len = strlen(file), end = strlen(CTL_SUFFIX);
-
-	if (len <= end || len - end > CTL_NAME_MAX ||
-	    strcmp(file + len - end, CTL_SUFFIX))
-		return false;
-	memcpy(name, file, len - end);
-	name[len - end] = '\0';
-	return ctl_name_ok(name);
-}
-
 static void forget(struct peer *p)
 {
 	ask_close(&p->ask);
@@ -78,7 +66,7 @@ int peers_find(struct peers *peers, struct why *why)
 	for (p = peers->first; p; p = p->next)
 		p->seen = false;
 	while (dir && (file = readdir(dir)))
-		if (name_of(name, file->d_name))
+		if (ctl_name_of(name, file->d_name))
 			see(peers, name);
 	if (dir)
 		closedir(dir);

@@ -294,3 +294,47 @@ void show_list(const cJSON *vms)
 		       mib(resident, get(vm, "resident_bytes"), 1),
 		       seconds(uptime, get(vm, "uptime_ms")));
 }
+
+static void show_host_vms(const cJSON *vms)
+{
+	static const char format[] =
+		"%-16s %-9s %8s %8s %8s %8s %8s %8s %8s %6s %8s %-4s  %s\n";
+	char mem[CELL], limit[CELL], budget[CELL], charged[CELL], min[CELL],
+		entitled[CELL], max[CELL], weight[CELL], pressure[CELL];
+	const cJSON *vm;
+
+	printf(format, "NAME", "STATE", "MEMORY/M", "LIMIT/M", "BUDGET/M",
+	       "IN USE/M", "MIN/M", "ENTITL/M", "MAX/M", "WEIGHT", "PRESSURE",
+	       "IDLE", "LAST CHANGE");
+	cJSON_ArrayForEach(vm, vms)
+		printf(format, text_of(vm, "name"), text_of(vm, "state"),
+		       mib(mem, get(vm, "mem_bytes"), 1),
+		       mib(limit, get(vm, "limit_bytes"), 1),
+		       mib(budget, get(vm, "budget_bytes"), 1),
+		       mib(charged, get(vm, "charged_bytes"), 1),
+		       mib(min, get(vm, "min_bytes"), 1),
+		       mib(entitled, get(vm, "entitlement_bytes"), 1),
+		       mib(max, get(vm, "max_bytes"), 1),
+		       whole(weight, get(vm, "weight")),
+		       whole(pressure, get(vm, "pressure")),
+		       cJSON_IsTrue(get(vm, "idle")) ? "yes" : "no",
+		       text_of(get(vm, "last_change"), "reason"));
+}
+
+void show_host(const cJSON *result)
+{
+	char limit[CELL], counted[CELL];
+
+	printf("policy %s, limit %s MiB, counted %s MiB%s%s\n",
+	       text_of(result, "policy"),
+	       mib(limit, get(result, "limit_bytes"), 1),
+	       mib(counted, get(result, "counted_bytes"), 1),
+	       cJSON_IsFalse(get(result, "limit_met")) ?
+		       "; the limit cannot be met" :
+		       "",
+	       cJSON_IsTrue(get(result, "host_pressed")) ?
+		       "; the host itself is short of memory" :
+		       "");
+	if (get(result, "vms"))
+		show_host_vms(get(result, "vms"));
+}

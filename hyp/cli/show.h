@@ -20,4 +20,7 @@ void show_balloon(const cJSON *result);
 /** show_list() - an array of VMs, as a table */
 void show_list(const cJSON *vms);
 
+/** show_host() - what hypd says of all VMs, or of its limit and policy */
+void show_host(const cJSON *result);
+
 #endif /* HYP_CLI_SHOW_H */

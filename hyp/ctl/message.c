@@ -104,6 +104,17 @@ int ctl_request_fields(const struct ctl_request *req, const char *const *known,
 	return 0;
 }
 
+bool ctl_whole(const cJSON *item, uint64_t *n)
+{
+	/* Also false for what is no number at all. */
+	if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) ||
+	    !(item->valuedouble <= MAX_WHOLE) ||
+	    (double)(uint64_t)item->valuedouble != item->valuedouble)
+		return false;
+	*n = (uint64_t)item->valuedouble;
+	return true;
+}
+
 int ctl_number(const struct ctl_request *req, const char *field, uint64_t *n,
 	       struct ctl_error *error)
 {
@@ -111,12 +122,8 @@ int ctl_number(const struct ctl_request *req, const char *field, uint64_t *n,
 
 	if (!item)
 		return -ENOENT;
-	/* Also false for what is no number at all. */
-	if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) ||
-	    !(item->valuedouble <= MAX_WHOLE) ||
-	    (double)(uint64_t)item->valuedouble != item->valuedouble)
+	if (!ctl_whole(item, n))
 		return ctl_error_set(error, field, "not a whole number");
-	*n = (uint64_t)item->valuedouble;
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #ifndef HYP_CTL_MESSAGE_H
 #define HYP_CTL_MESSAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,6 +66,9 @@ void ctl_request_fini(struct ctl_request *req);
  */
 int ctl_request_fields(const struct ctl_request *req, const char *const *known,
 		       struct ctl_error *error);
+
+/** ctl_whole() - is it a whole number from 0 to 2^53? Then @n is set. */
+bool ctl_whole(const cJSON *item, uint64_t *n);
 
 /**
  * ctl_number() - a field that has to be a whole number from 0 to 2^53

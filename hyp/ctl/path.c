@@ -17,7 +17,19 @@ bool ctl_name_ok(const char *name)
 	for (i = 0; name[i]; i++)
 		if (!isalnum((unsigned char)name[i]) && !strchr("-_.", name[i]))
 			return false;
-	return i <= CTL_NAME_MAX;
+	return i <= CTL_NAME_MAX && strcmp(name, CTL_MANAGER) != 0;
+}
+
+bool ctl_name_of(char name[CTL_NAME_MAX + 1], const char *file)
+{
+	size_t len = strlen(file), end = strlen(CTL_SUFFIX);
+
+	if (len <= end || len - end > CTL_NAME_MAX ||
+	    strcmp(file + len - end, CTL_SUFFIX))
+		return false;
+	memcpy(name, file, len - end);
+	name[len - end] = '\0';
+	return ctl_name_ok(name);
 }
 
 static int compose(char path[CTL_PATH_MAX], struct why *why, const char *dir,

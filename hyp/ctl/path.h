@@ -12,13 +12,18 @@
 /* struct sockaddr_un has no room for more, with the zero at the end. */
 #define CTL_PATH_MAX 108
 #define CTL_SUFFIX   ".sock"
+/* hypd's socket is among those of the VMs, none of which is called that. */
+#define CTL_MANAGER "hypd"
 
 /**
  * ctl_name_ok() - may a VM be called that?
  * Letters, digits, "-", "_" and ".", the first a letter or digit: it is a file
- * name and no option.
+ * name and no option.  Not CTL_MANAGER.
  */
 bool ctl_name_ok(const char *name);
+
+/** ctl_name_of() - the VM whose socket has that file name; false: none's */
+bool ctl_name_of(char name[CTL_NAME_MAX + 1], const char *file);
 
 /**
  * ctl_runtime_dir() - $XDG_RUNTIME_DIR/hyp; without that, root's is /run/hyp

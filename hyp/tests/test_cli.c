@@ -108,7 +108,8 @@ static int hyp(struct rig *r, const char *line)
 
 static void list_ends_and_tells_the_dead_from_the_hanging(void **state)
 {
-	static const char *const others[] = { "x.txt", ".sock", "-x.sock" };
+	static const char *const others[] = { "x.txt", ".sock", "-x.sock",
+					      "hypd.sock" };
 	struct rig *r = *state;
 	int hung = bind_to(r, "hung");
 	char path[200];
@@ -150,6 +151,10 @@ static void exit_codes_tell_what_is_wrong(void **state)
 		{ "share dead least=4M", 2, "share: \"least\"" },
 		{ "share dead max=4X", 2, "share: max: \"4X\"" },
 		{ "share", 2, "which VM" },
+		{ "host", 3, "no hypd is running" },
+		{ "host limit", 2, "usage" },
+		{ "host limit 12Q", 2, "limit: \"12Q\"" },
+		{ "host --colour", 2, "--colour" },
 	};
 	struct rig *r = *state;
 	unsigned int i;
@@ -225,18 +230,34 @@ static void answers_are_understood_or_said_not_to_be(void **state)
 		{ "stat vm", "{\"ok\":true,\"result\":7}\n", 0, "\"stat\"",
 		  "- at -, up - s, -\n", "" },
 		{ "stat vm", "rubbish\n", 1, "\"stat\"", "", "not understood" },
+		{ "host limit 64M",
+		  "{\"ok\":true,\"result\":{\"policy\":\"share\",\"limit_bytes\":67108864,\"counted_bytes\":0}}\n",
+		  0,
+		  "{\"limit\":67108864,\"version\":1,\"command\":\"limit\"}\n",
+		  "policy share, limit 64.0 MiB, counted 0.0 MiB\n", "" },
+		{ "host policy x",
+		  "{\"ok\":false,\"error\":{\"field\":\"policy\",\"message\":\"no\"}}\n",
+		  1, "{\"policy\":\"x\",", "", "hyp: hypd: policy: no\n" },
+		{ "host --json", "{\"ok\":true,\"result\":{\"vms\":[]}}\n", 0,
+		  "\"host\"", "{\"vms\":[]}\n", "" },
+		{ "host",
+		  "{\"ok\":true,\"result\":{\"limit_met\":false,\"vms\":[{\"name\":\"web\",\"budget_bytes\":1048576}]}}\n",
+		  0, "\"host\"",
+		  "policy -, limit - MiB, counted - MiB; the limit cannot be met\nNAME",
+		  "" },
 		{ "stat vm", "{\"ok\":true", 1, "\"stat\"", "",
 		  "ended before it answered" },
 	};
 	struct rig *r = *state;
+	int vm = bind_to(r, "vm"), manager = bind_to(r, CTL_MANAGER);
 	struct peer peer;
 	pthread_t thread;
 	unsigned int i;
 
-	peer.fd = bind_to(r, "vm");
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		memset(peer.heard, 0, sizeof(peer.heard));
 		peer.answer = cases[i].answer;
+		peer.fd = strncmp(cases[i].line, "host", 4) != 0 ? vm : manager;
 		pthread_create(&thread, NULL, answer_once, &peer);
 		assert_int_equal(hyp(r, cases[i].line), cases[i].code);
 		pthread_join(thread, NULL);
@@ -248,7 +269,8 @@ static void answers_are_understood_or_said_not_to_be(void **state)
 		if (!strstr(r->text, cases[i].err))
 			fail_msg("%s: %s", cases[i].line, r->text);
 	}
-	close(peer.fd);
+	close(vm);
+	close(manager);
 }
 
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)

@@ -663,8 +663,9 @@ static void what_a_crashed_server_leaves_goes_or_is_replaced(void **state)
 static void names_are_file_names(void **state)
 {
 	static const char *const good[] = { "a", "web-1", "9_x.y" };
-	static const char *const bad[] = { "",	  ".",	 "..",	     "-a",
-					   "a/b", "a b", "\xc3\xa4", "a\n" };
+	static const char *const bad[] = { "",	       ".",   "..",
+					   "-a",       "a/b", "a b",
+					   "\xc3\xa4", "a\n", CTL_MANAGER };
 	char name[CTL_NAME_MAX + 2];
 	unsigned int i;
 
@@ -678,6 +679,11 @@ static void names_are_file_names(void **state)
 	assert_false(ctl_name_ok(name));
 	name[CTL_NAME_MAX] = '\0';
 	assert_true(ctl_name_ok(name));
+	assert_true(ctl_name_of(name, "web-1.sock"));
+	assert_string_equal(name, "web-1");
+	assert_false(ctl_name_of(name, CTL_MANAGER CTL_SUFFIX));
+	assert_false(ctl_name_of(name, CTL_SUFFIX));
+	assert_false(ctl_name_of(name, "web-1"));
 }
 
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
