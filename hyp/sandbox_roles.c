@@ -78,7 +78,7 @@ LIST(every);
 
 /* malloc() for those who use it in earnest: when brk() cannot grow. */
 static const struct sandbox_call heap_calls[] = {
-	MMAP_PAGES, CALL(munmap),
+	MMAP_PAGES, CALL(munmap), CALL(mremap), /* of 128 KiB and more, too */
 	CALL(sysinfo), /* glibc's qsort() asks how much memory there is */
 };
 LIST(heap);
@@ -174,7 +174,7 @@ static const struct sandbox_call manager_calls[] = {
 	CALL(recvfrom), CALL(sendto), CALL(getsockopt), CALL(close),
 	CALL(geteuid), CALL(pidfd_open), CALL(wait4),
 	OPEN_TO_READ, CALL(getdents64), CALL(fcntl), CALL(lseek),
-	CALL(fstat), CALL(newfstatat), CALL(mremap),
+	CALL(fstat), CALL(newfstatat),
 };
 LIST(manager);
 
@@ -185,7 +185,7 @@ static const struct sandbox_call hooks_calls[] = {
 const struct sandbox_list sandbox_hooks = { hooks_calls,
 					    ARRAY_SIZE(hooks_calls) };
 
-/* By name; the most frequent calls first, where it matters. */
+/* By the name that thread_start() gets. */
 const struct sandbox_role sandbox_roles[SANDBOX_NR_ROLES] = {
 	/* Its exits end in devices, and in mem's slow path and faults. */
 	{ "vcpu", true, { &vcpu, &every, &fill, &protect, &device } },

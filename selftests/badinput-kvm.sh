@@ -66,9 +66,10 @@ chmod 644 "$work/hog.elf"
 echo secret >"$work/secret"
 exec 9<"$work/secret"
 
-# More than limit and swap file can hold: the guest waits for a higher limit.
+# More than limit and swap file can hold: the guest waits for a higher limit.  Without
+# locked memory, of which io_uring would like some.
 # shellcheck disable=SC2086 # a command
-$as "$work/bin/$hyp_name" run --kernel "$work/hog.elf" --mem 64M --limit 24M --swap-size 4M \
+$as prlimit --memlock=0:0 "$work/bin/$hyp_name" run --kernel "$work/hog.elf" --mem 64M --limit 24M --swap-size 4M \
 	--swap "$work/left" --timeout 100 </dev/null >"$work/out" 2>"$work/err" &
 pid=$!
 exec 9<&-

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # TIMEOUT: 900
 # Every fuzz target of hyp/fuzz with a fixed number of inputs, from its seeds and a fixed
-# beginning: about a minute of processor time.  make fuzz goes on for longer.
+# beginning: some ten seconds of processor time.  make fuzz goes on for longer.
 . "$(dirname "$0")/vm.sh"
 fuzz=$O-fuzzer-no-link+address+undefined/hyp/fuzz
 need "$fuzz/queue"

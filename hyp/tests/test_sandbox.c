@@ -133,7 +133,7 @@ static const struct probe {
 	  { 0, 4096, PROT_READ, MAP_SHARED, -1 },
 	  NOBODY },
 	{ "mprotect", SYS_mprotect, { 0, 0, PROT_EXEC }, NOBODY },
-	{ "mremap", SYS_mremap, { 0 }, NOBODY },
+	{ "mremap", SYS_mremap, { 0 }, "balloon reclaim record main" },
 	{ "open", SYS_open, { 0 }, NOBODY },
 	{ "openat", SYS_openat, { -1 }, NOBODY },
 	{ "unlinkat", SYS_unlinkat, { -1 }, NOBODY },
