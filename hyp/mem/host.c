@@ -6,9 +6,12 @@
 #include <string.h>
 
 static const char *const names[HOST_NR_FEATURES] = {
-	[HOST_POISON] = "poison",     [HOST_MOVE] = "move",
-	[HOST_WP] = "wp",	      [HOST_PROCESS_MADVISE] = "process_madvise",
-	[HOST_IO_URING] = "io_uring", [HOST_DIRECT] = "direct",
+	[HOST_POISON] = "poison",
+	[HOST_MOVE] = "move",
+	[HOST_WP] = "wp",
+	[HOST_PROCESS_MADVISE] = "process_madvise",
+	[HOST_IO_URING] = "io_uring",
+	[HOST_DIRECT] = "direct",
 };
 
 /* Of a list with commas: what it begins with.  HOST_NR_FEATURES: something else. */
