@@ -92,6 +92,16 @@ static void add_features(struct vm *vm, cJSON *object)
 				     cJSON_CreateString("test-hooks"));
 }
 
+static void add_host(struct vm *vm, cJSON *object)
+{
+	cJSON *host = cJSON_AddArrayToObject(object, "host");
+	const char *names[MEM_MAX_HOST];
+	unsigned int i, nr = mem_host(vm->mem, names);
+
+	for (i = 0; i < nr; i++)
+		cJSON_AddItemToArray(host, cJSON_CreateString(names[i]));
+}
+
 static void add_disks(struct vm *vm, cJSON *object)
 {
 	cJSON *disks = cJSON_AddArrayToObject(object, "disks");
@@ -128,6 +138,7 @@ static void do_info(struct vm *vm, struct ctl_client *client,
 	add_bytes_or_null(out, "swap_bytes",
 			  vm->cfg->swap_dir ? vm->cfg->swap_bytes : 0);
 	add_features(vm, out);
+	add_host(vm, out);
 	add_disks(vm, out);
 	add_state(vm, out);
 	ctl_add_u64(out, "uptime_ms", now_ms() - vm->start_ms);
