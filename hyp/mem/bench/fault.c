@@ -19,8 +19,8 @@
 #include "hyp/mem/state.h"
 #include "hyp/mem/touch.h"
 
-#define FRAMES 4096u
-#define FAULTS 128u
+#define FRAMES 8192u
+#define FAULTS 256u
 #define STRIDE (FRAMES / FAULTS)
 #define KINDS  3u
 #define COUNTS 3u
@@ -51,6 +51,9 @@ static struct toucher {
 	enum guest_access expected;
 } touchers[4];
 
+/* To create threads is no part of it. */
+static pthread_barrier_t begin, end;
+
 /* Not in the order of addresses. */
 static uint64_t frame_of(unsigned int i)
 {
@@ -63,11 +66,13 @@ static void *touch_pages(void *arg)
 	uint64_t val;
 	unsigned int i;
 
+	pthread_barrier_wait(&begin);
 	for (i = t->first; i < FAULTS; i += t->step)
 		if (guest_access(mem,
 				 (volatile uint64_t *)mem_hva(mem, frame_of(i)),
 				 &val, 0) != t->expected)
 			abort();
+	pthread_barrier_wait(&end);
 	return NULL;
 }
 
@@ -80,10 +85,11 @@ static double cpu_of(const struct rusage *ru)
 static struct cost cost_of(unsigned int nr, enum guest_access expected)
 {
 	struct rusage before, after;
-	uint64_t start = now_ns();
+	uint64_t start;
 	unsigned int i;
 
-	getrusage(RUSAGE_SELF, &before);
+	pthread_barrier_init(&begin, NULL, nr + 1);
+	pthread_barrier_init(&end, NULL, nr + 1);
 	for (i = 0; i < nr; i++) {
 		touchers[i] = (struct toucher){ .first = i,
 						.step = nr,
@@ -92,10 +98,16 @@ static struct cost cost_of(unsigned int nr, enum guest_access expected)
 					  touch_pages, &touchers[i]),
 			   "cannot start a thread");
 	}
-	for (i = 0; i < nr; i++)
-		pthread_join(touchers[i].thread, NULL);
+	getrusage(RUSAGE_SELF, &before);
+	start = now_ns();
+	pthread_barrier_wait(&begin);
+	pthread_barrier_wait(&end);
 	start = now_ns() - start;
 	getrusage(RUSAGE_SELF, &after);
+	for (i = 0; i < nr; i++)
+		pthread_join(touchers[i].thread, NULL);
+	pthread_barrier_destroy(&begin);
+	pthread_barrier_destroy(&end);
 	return (struct cost){ {
 		(double)start / FAULTS,
 		(cpu_of(&after) - cpu_of(&before)) / FAULTS,
