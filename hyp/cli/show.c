@@ -118,6 +118,16 @@ void show_discard(const cJSON *result)
 	       mib(size, get(result, "bytes"), 1));
 }
 
+static void show_names(const cJSON *result, const char *name)
+{
+	const cJSON *item;
+
+	printf("%-10s", name);
+	cJSON_ArrayForEach(item, get(result, name)) if (cJSON_IsString(item))
+		printf(" %s", item->valuestring);
+	putchar('\n');
+}
+
 void show_info(const cJSON *result)
 {
 	static const char *const texts[] = { "name",   "hyp",	  "kernel",
@@ -140,11 +150,8 @@ void show_info(const cJSON *result)
 	show_share(get(result, "share"));
 	printf("%-10s %s MiB\n", "swap",
 	       mib(cell, get(result, "swap_bytes"), 1));
-	printf("%-10s", "features");
-	cJSON_ArrayForEach(item,
-			   get(result, "features")) if (cJSON_IsString(item))
-		printf(" %s", item->valuestring);
-	putchar('\n');
+	show_names(result, "features");
+	show_names(result, "host");
 	cJSON_ArrayForEach(item, get(result, "disks")) printf(
 		"%-10s %s%s\n", "disk", text_of(item, "path"),
 		cJSON_IsTrue(get(item, "read_only")) ? " (read-only)" : "");

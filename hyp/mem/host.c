@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hyp/mem/priv.h"
+#include "hyp/mem/uffd.h"
+
+_Static_assert((unsigned int)HOST_NR_FEATURES <= MEM_MAX_HOST, "names");
+
 static const char *const names[HOST_NR_FEATURES] = {
 	[HOST_POISON] = "poison",
 	[HOST_MOVE] = "move",
@@ -47,4 +52,22 @@ int host_check(const char **why)
 		if (next_feature(&list) == HOST_NR_FEATURES)
 			return -EINVAL;
 	return 0;
+}
+
+unsigned int mem_host(const struct mem *mem, const char *used[MEM_MAX_HOST])
+{
+	const bool has[HOST_NR_FEATURES] = {
+		[HOST_POISON] = true,
+		[HOST_MOVE] = uffd_can_move(),
+		[HOST_WP] = mem->track.offered || !uffd_can_move(),
+		[HOST_PROCESS_MADVISE] = mem->has_process_madvise,
+		[HOST_IO_URING] = mem->swap && mem->pager.in.queue.has_ring,
+		[HOST_DIRECT] = mem->swap && mem->swap->direct,
+	};
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < HOST_NR_FEATURES; i++)
+		if (has[i])
+			used[nr++] = names[i];
+	return nr;
 }

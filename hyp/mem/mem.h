@@ -176,6 +176,17 @@ void *mem_table(const struct mem *mem, size_t *len_bytes, uint64_t *nr_frames);
 /** mem_features() - ESSA_FEAT_* of the table and the slow path, but for TEST */
 uint32_t mem_features(const struct mem *mem);
 
+#define MEM_MAX_HOST 8u
+
+/**
+ * mem_host() - what of the host's kernel is in use that older ones do not have
+ * @mem:   memory
+ * @names: set to static strings (hyp/mem/host.h)
+ *
+ * Return: how many.
+ */
+unsigned int mem_host(const struct mem *mem, const char *names[MEM_MAX_HOST]);
+
 /**
  * mem_get() - make a range accessible to the host and keep it so
  * @gpa: start, untrusted

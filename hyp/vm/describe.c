@@ -118,6 +118,16 @@ static void add_disks(struct vm *vm, cJSON *object)
 	}
 }
 
+static void add_host(struct vm *vm, cJSON *object)
+{
+	cJSON *host = cJSON_AddArrayToObject(object, "host");
+	const char *names[MEM_MAX_HOST];
+	unsigned int i, nr = mem_host(vm->mem, names);
+
+	for (i = 0; i < nr; i++)
+		cJSON_AddItemToArray(host, cJSON_CreateString(names[i]));
+}
+
 static void add_channels(struct vm *vm, cJSON *object)
 {
 	cJSON *channels = cJSON_AddArrayToObject(object, "channels");
@@ -159,6 +169,7 @@ void vm_do_info(struct vm *vm, struct ctl_client *client,
 	add_features(vm, out);
 	add_disks(vm, out);
 	add_channels(vm, out);
+	add_host(vm, out);
 	describe_state(vm, out);
 	ctl_add_u64(out, "uptime_ms", now_ms() - vm->start_ms);
 	ctl_answer(client, out);

@@ -8,7 +8,7 @@
 
 #include "hyp/mem/bench/bench.h"
 
-#define FRAMES	 8192u
+#define FRAMES	 4096u
 #define PATTERNS 4u
 
 static const char *const names[PATTERNS] = { "in order", "two streams",

@@ -67,6 +67,8 @@ void arm_add(struct bench *b);
 void arm_round(struct bench *b, unsigned int round);
 void fault_add(struct bench *b);
 void fault_round(struct bench *b, unsigned int round);
+void mechanism_add(struct bench *b);
+void mechanism_round(struct bench *b, unsigned int round);
 void release_add(struct bench *b);
 void release_round(struct bench *b, unsigned int round);
 void pagein_add(struct bench *b);

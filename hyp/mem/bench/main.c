@@ -112,6 +112,7 @@ int main(int argc, char **argv)
 		{ release_add, release_round, NULL },
 		{ arm_add, arm_round, NULL },
 		{ pagein_add, pagein_round, NULL },
+		{ mechanism_add, mechanism_round, NULL },
 		{ fault_add, fault_round, NULL },
 		{ ahead_add, ahead_round, NULL },
 		{ reclaim_add, reclaim_round, NULL },

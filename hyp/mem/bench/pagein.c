@@ -162,7 +162,7 @@ void pagein_add(struct bench *b)
 		runs_make(&runs[n], run_lengths[n], FRAMES);
 		line[n][0] = bench_add(b, "page-in", "pread+copy loop",
 				       run_names[n], "ns/page", b->nr);
-		line[n][1] = bench_add(b, "page-in", "hyp/mem, 8 at a time",
+		line[n][1] = bench_add(b, "page-in", "8 at a time",
 				       run_names[n], "ns/page", line[n][0]);
 		line[n][2] = bench_add(b, "page-in", "hyp/mem", run_names[n],
 				       "ns/page", line[n][0]);

@@ -82,6 +82,17 @@ static void start(struct vm *vm, const char *list)
 	without(NULL);
 }
 
+static bool uses(struct vm *vm, const char *name)
+{
+	const char *names[MEM_MAX_HOST];
+	unsigned int i, nr = mem_host(vm->mem, names);
+
+	for (i = 0; i < nr; i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
 static void end(struct vm *vm)
 {
 	works(vm);
@@ -96,6 +107,11 @@ static void all_that_the_host_has_is_used(void **s)
 	start(&vm, NULL);
 	if (!uffd_can_move())
 		printf("# this host has no UFFDIO_MOVE\n");
+	assert_int_equal(uses(&vm, "move"), uffd_can_move());
+	assert_int_equal(uses(&vm, "io_uring"),
+			 vm.mem->pager.in.queue.has_ring);
+	assert_int_equal(uses(&vm, "direct"), vm.mem->swap->direct);
+	assert_true(uses(&vm, "poison"));
 	end(&vm);
 }
 
@@ -198,6 +214,10 @@ static void oldest_host_has_none_of_them(void **s)
 	(void)s;
 	start(&vm, "move,process_madvise,io_uring,direct");
 	assert_false(uffd_can_move());
+	assert_false(uses(&vm, "move"));
+	assert_true(uses(&vm, "wp"));
+	assert_false(uses(&vm, "io_uring") || uses(&vm, "direct") ||
+		     uses(&vm, "process_madvise"));
 	assert_false(vm.mem->has_process_madvise);
 	assert_false(vm.mem->pager.in.queue.has_ring);
 	assert_false(vm.mem->swap->direct);
