@@ -448,6 +448,19 @@ static void killing_hypd_changes_nothing_and_a_new_one_goes_on(void **state)
 	assert_true(a->over <= 160 * MIB && b->over <= 160 * MIB);
 }
 
+/* It listens, so it is somebody, and what it has is to be heard first. */
+static void nothing_is_granted_while_somebody_is_about_to_speak(void **state)
+{
+	struct fake *f = start_vm("b", 256 * MIB, 16 * MIB, 16 * MIB);
+
+	(void)state;
+	fake_add(rig->dir, "mute", 64 * MIB, 0, 0)->hangs = true;
+	start_vms(1, 1);
+	start_hypd("512M");
+	UNTIL(f->limit > 16 * MIB);
+	assert_true(state_is("mute", "no answer"));
+}
+
 static void who_hangs_keeps_what_it_has_and_hinders_nobody(void **state)
 {
 	struct fake *hung = start_vm("hung", 256 * MIB, 60 * MIB, 60 * MIB);
@@ -784,6 +797,7 @@ int main(void)
 		CASE(vms_are_found_and_their_end_is_noticed),
 		CASE(nothing_is_granted_before_it_is_free),
 		CASE(killing_hypd_changes_nothing_and_a_new_one_goes_on),
+		CASE(nothing_is_granted_while_somebody_is_about_to_speak),
 		CASE(who_hangs_keeps_what_it_has_and_hinders_nobody),
 		CASE(what_vms_say_is_not_believed),
 		CASE(a_line_without_end_and_floods_are_bounded),

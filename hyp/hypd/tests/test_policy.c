@@ -433,7 +433,8 @@ static void who_wakes_up_has_its_entitlement_at_once(void **state)
 
 	(void)state;
 	begin(&w, &policy_share, 512 * MIB);
-	add(&w, 512 * MIB, 200 * MIB);
+	/* By weight it would get much less. */
+	add(&w, 512 * MIB, 200 * MIB)->weight = 10;
 	add(&w, 512 * MIB, 128 * MIB);
 	w.working[1] = 512 * MIB;
 	live_for(&w, 120);
