@@ -174,13 +174,17 @@ expect 'it is not there any more' ask 3 info web
 expect 'its console was that of a sane kernel' \
 	sh -c '! grep -qE "BUG|WARNING|Oops|Call Trace|soft lockup" "$1"' - "$work/console"
 
-"$HYP" run --name crash --kernel "$GUESTS/hog.elf" --mem 64M </dev/null >"$work/out" 2>&1 &
+"$HYP" run --name crash --kernel "$GUESTS/hog.elf" --mem 64M \
+	--channel "chat=$XDG_RUNTIME_DIR/chat" </dev/null >"$work/out" 2>&1 &
 hyp=$!
-until ask 0 info crash; do kill -0 "$hyp" || break; done
+until ask 0 info --json crash; do kill -0 "$hyp" || break; done
+expect 'a channel that nobody has open says so' grep -qF \
+	"\"channels\":[{\"name\":\"chat\",\"path\":\"$XDG_RUNTIME_DIR/chat\",\"guest\":false,\"client\":false}]" \
+	"$work/said"
 expect 'without a balloon there is nothing to set' ask 1 balloon crash 4M
 expect 'which is said' grep -q -e --balloon "$work/err"
 kill -KILL "$hyp"
 wait "$hyp" 2>/dev/null
-while [ -e "$XDG_RUNTIME_DIR/hyp/crash.sock" ]; do :; done
-ok 'what crashes leaves no socket'
+while [ -e "$XDG_RUNTIME_DIR/hyp/crash.sock" ] || [ -e "$XDG_RUNTIME_DIR/chat" ]; do :; done
+ok 'what crashes leaves no sockets'
 finish

@@ -19,6 +19,7 @@
 
 struct mem;
 
+/* The rings of each may pin six frames. */
 #define VIRTIO_MAX_QUEUES 20u
 
 /** struct virtio_ops - the device behind the transport */
