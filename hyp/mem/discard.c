@@ -18,7 +18,8 @@
 #define DISCARD_PAGE  1u /* there is a page to release */
 #define DISCARD_MARK  2u /* a touch is a discard fault: needs a marker */
 #define DISCARD_CLEAN 4u /* it was Potentially Volatile */
-#define DISCARD_SHIFT 3
+#define DISCARD_AREA  8u /* as DISCARD_PAGE; it was in probation */
+#define DISCARD_SHIFT 4
 
 /* Commits come in the order of addresses mostly: a run grows at its end. */
 static void add(struct discard_batch *b, uint64_t entry)
@@ -52,7 +53,9 @@ int __discard_commit(struct mem *mem, struct discard_batch *b, uint64_t idx)
 	f->busy = FRAME_DISCARD;
 	f->armed = 0;
 	if (f->content == FRAME_RESIDENT)
-		entry |= DISCARD_PAGE;
+		entry |= f->parked ? DISCARD_AREA : DISCARD_PAGE;
+	if (f->parked)
+		__probation_leave(mem, idx);
 	if ((old & ESSA_USAGE_MASK) != ESSA_UNUSED)
 		entry |= DISCARD_MARK;
 	if ((old & ESSA_USAGE_MASK) == ESSA_POTENTIAL)
@@ -119,7 +122,9 @@ static int advise(struct mem *mem, struct iovec *iov, unsigned int nr,
 	return 0;
 }
 
-static uint32_t release_pages(struct mem *mem, const struct discard_batch *b)
+/* Pages with @flag, which are from @base on.  Return: how many. */
+static uint32_t release_pages(struct mem *mem, const struct discard_batch *b,
+			      unsigned int flag, uint8_t *base)
 {
 	struct iovec iov[DISCARD_BATCH];
 	unsigned int nr_iov = 0;
@@ -129,8 +134,8 @@ static uint32_t release_pages(struct mem *mem, const struct discard_batch *b)
 	uint64_t idx;
 	int err;
 
-	while ((nr = next_run(b, &i, DISCARD_PAGE, &idx))) {
-		iov[nr_iov].iov_base = mem_hva(mem, idx);
+	while ((nr = next_run(b, &i, flag, &idx))) {
+		iov[nr_iov].iov_base = base + (idx << MEM_PAGE_SHIFT);
 		iov[nr_iov++].iov_len = (size_t)nr * MEM_PAGE_SIZE;
 		pages += nr;
 	}
@@ -195,6 +200,8 @@ static void publish_block(struct mem *mem, const struct block *bl)
 			slot[nr_slots++] = f->slot;
 		f->content = FRAME_ZERO;
 		f->poisoned = !!(bl->marked & bit);
+		reclaim_note_use(mem, idx);
+		refault_left(mem, idx);
 		if (__frame_publish(mem, idx))
 			wake |= bit;
 		/*
@@ -240,7 +247,7 @@ static void publish(struct mem *mem, const struct discard_batch *b)
 			bits = (n < 64 ? (1ull << n) - 1 : ~0ull) << at;
 			bl.idx = idx - at;
 			bl.all |= bits;
-			if (!(run->first & DISCARD_PAGE))
+			if (!(run->first & (DISCARD_PAGE | DISCARD_AREA)))
 				bl.paged_out |= bits;
 			if (run->first & DISCARD_MARK)
 				bl.marked |= bits;
@@ -258,7 +265,8 @@ void discard_flush(struct mem *mem, struct discard_batch *b)
 	if (!b->nr)
 		return;
 	qsort(b->run, b->nr_runs, sizeof(b->run[0]), cmp_run);
-	pages = release_pages(mem, b);
+	pages = release_pages(mem, b, DISCARD_PAGE, mem->ram) +
+		release_pages(mem, b, DISCARD_AREA, mem->probation.area);
 	place_markers(mem, b);
 	publish(mem, b);
 	b->nr = 0;

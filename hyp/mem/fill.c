@@ -166,6 +166,7 @@ int fill_finish(struct mem *mem, struct fill *f)
 			  "the host has no memory left to page the guest in");
 		return give_back(mem, f, err);
 	}
+	refault_note(mem, f->hit, REFAULT_SWAPPED);
 	publish(mem, f->idx, f->nr, f->hit, true);
 	swap_free(mem->swap, f->io.slot, f->nr);
 	if (f->stalled)

@@ -147,6 +147,7 @@ int limit_charge(struct mem *mem, uint64_t nr)
 
 	if (limit_try_charge(mem, nr))
 		return 0;
+	mem_count(&mem->count.limit_waits, 1);
 	pthread_mutex_lock(&l->lock);
 	seen = l->idle_rounds;
 	/*

@@ -180,6 +180,12 @@ static bool resolve(struct mem *mem, uint64_t idx)
 			frame_unlock(mem, idx);
 			break;
 		}
+		if (f->parked) {
+			/* Wakes who sent the message: the page comes by a move. */
+			__probation_rescue(mem, idx);
+			frame_unlock(mem, idx);
+			break;
+		}
 		if (f->content == FRAME_RESIDENT || f->poisoned) {
 			frame_unlock(mem, idx);
 			/* Before the guest runs on and someone looks. */
@@ -224,7 +230,7 @@ static void resolve_write(struct mem *mem, uint64_t idx)
 		/* Once its discard is over it meets the marker. */
 		f->waited = 1;
 		frame_unlock(mem, idx);
-	} else if (f->content == FRAME_RESIDENT) {
+	} else if (f->content == FRAME_RESIDENT && !f->parked) {
 		__track_allow_write(mem, idx);
 		frame_unlock(mem, idx);
 	} else {

@@ -11,6 +11,10 @@
  *	pageout			reclaim, test hooks	pageout.lock
  *	pager			pager thread		no one else looks
  *	reclaim			reclaim thread		no one else looks
+ *	reclaim.age[]		any thread		atomics, relaxed
+ *	probation.queue		reclaim thread		no one else looks
+ *	probation.nr		any thread		atomics; stripes to write
+ *	refault.left[]		any thread		stripe of the frame
  *	track.blocks		any thread		atomics; set and cleared
  *						under a stripe of the block
  *	trouble			any thread		trouble.lock, atomics
@@ -32,7 +36,9 @@
 #include "hyp/mem/mem.h"
 #include "hyp/mem/pageout.h"
 #include "hyp/mem/pager.h"
+#include "hyp/mem/probation.h"
 #include "hyp/mem/reclaim.h"
+#include "hyp/mem/refault.h"
 #include "hyp/mem/swap.h"
 #include "hyp/mem/track.h"
 #include "hyp/mem/trouble.h"
@@ -51,6 +57,9 @@ struct mem_counters {
 	_Atomic uint64_t fault_zero, fault_preserved, fault_stale;
 	_Atomic uint64_t fault_discard, device_fills;
 	_Atomic uint64_t release_batches, busy_waits, scans;
+	_Atomic uint64_t reclaim_rounds, reclaim_urgent, reclaim_failed;
+	_Atomic uint64_t limit_waits;
+	_Atomic uint64_t parked[PROBATION_NR], rescued[PROBATION_NR];
 };
 
 struct mem {
@@ -73,7 +82,9 @@ struct mem {
 	struct swap *swap; /* NULL: none */
 	struct pageout pageout;
 	struct pager pager;
+	struct probation probation;
 	struct reclaim reclaim;
+	struct refault refault;
 	struct track track;
 	struct trouble trouble;
 	struct mem_counters count;

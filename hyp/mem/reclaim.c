@@ -12,6 +12,7 @@
 
 #include <essa/scan.h>
 
+#include "hyp/mem/evict.h"
 #include "hyp/mem/priv.h"
 #include "hyp/mem/state.h"
 
@@ -88,20 +89,41 @@ static bool is_aged(const struct reclaim *r, uint64_t block)
 	return r->aged[block / 64] >> block % 64 & 1;
 }
 
+/* Others say that a frame was used: reclaim_note_use(). */
+static uint8_t age_of(const struct reclaim *r, uint64_t idx)
+{
+	return __atomic_load_n(&r->age[idx], __ATOMIC_RELAXED);
+}
+
+static void set_age(struct reclaim *r, uint64_t idx, uint8_t age)
+{
+	__atomic_store_n(&r->age[idx], age, __ATOMIC_RELAXED);
+}
+
+void reclaim_note_use(struct mem *mem, uint64_t idx)
+{
+	set_age(&mem->reclaim, idx, 0);
+}
+
 /* Note since when the frames of a block are volatile; count them by that. */
 static void note_ages(struct reclaim *r, uint64_t block, uint64_t volatiles)
 {
-	uint8_t *age = &r->age[block * FRAME_BLOCK];
+	uint64_t idx = block * FRAME_BLOCK;
 	unsigned int i;
+	uint8_t age;
 
 	for (i = 0; i < FRAME_BLOCK; i++) {
+		age = age_of(r, idx + i);
 		if (!(volatiles >> i & 1)) {
-			age[i] = 0;
+			if (age)
+				set_age(r, idx + i, 0);
 			continue;
 		}
-		if (!age[i])
-			age[i] = r->generation;
-		r->by_age[age[i]]++;
+		if (!age) {
+			age = r->generation;
+			set_age(r, idx + i, age);
+		}
+		r->by_age[age]++;
 	}
 	if (volatiles)
 		r->aged[block / 64] |= 1ull << block % 64;
@@ -165,11 +187,11 @@ static unsigned int cutoff(const struct reclaim *r, uint64_t need)
 static uint64_t old_volatiles(struct mem *mem, uint64_t block,
 			      unsigned int young)
 {
-	const uint8_t *age = &mem->reclaim.age[block * FRAME_BLOCK];
 	uint64_t idx = block * FRAME_BLOCK;
 	struct essa_nominees found;
 	uint64_t mask = 0;
 	uint64_t left;
+	uint8_t age;
 
 	if (!is_aged(&mem->reclaim, block) ||
 	    next_nominees(mem, idx, idx + FRAME_BLOCK, &found) != idx)
@@ -177,7 +199,8 @@ static uint64_t old_volatiles(struct mem *mem, uint64_t block,
 	for (left = found.volatiles; left; left &= left - 1) {
 		unsigned int i = (unsigned int)__builtin_ctzll(left);
 
-		if (age[i] && age[i] <= young)
+		age = age_of(&mem->reclaim, idx + i);
+		if (age && age <= young)
 			mask |= 1ull << i;
 	}
 	return mask;
@@ -242,96 +265,63 @@ static void next_generation(struct mem *mem)
 		return;
 	}
 	for (i = 0; i < mem->nr_frames; i++)
-		r->age[i] = (uint8_t)((r->age[i] + 1) / 2);
+		set_age(r, i, (uint8_t)((age_of(r, i) + 1) / 2));
 	r->generation = RECLAIM_AGES / 2 + 1;
 }
 
-/*
- * Frames of one block for page-out.  @turn: in the first turn of the clock a
- * reference saves a frame, in the last nothing does, not even being volatile:
- * what the guest scribbles into the table must not keep reclaim from ending.
- */
-static unsigned int claim_block(struct mem *mem, uint64_t block, int turn,
-				uint64_t *idx, unsigned int room)
+/* Frames of one block that may go into probation. */
+static unsigned int claim_volatile(struct mem *mem, uint64_t block,
+				   uint64_t mask, uint64_t *idx,
+				   unsigned int room)
 {
-	uint64_t i = block * FRAME_BLOCK;
-	uint64_t end = i + FRAME_BLOCK;
 	unsigned int nr = 0;
 
-	if (end > mem->nr_frames)
-		end = mem->nr_frames;
 	frame_lock(mem, block * FRAME_BLOCK);
-	for (; i < end && nr < room; i++) {
+	for (; mask && nr < room; mask &= mask - 1) {
+		uint64_t i = block * FRAME_BLOCK +
+			     (unsigned int)__builtin_ctzll(mask);
 		struct frame *f = &mem->frames[i];
-		uint8_t usage;
 
-		if (f->content != FRAME_RESIDENT || f->busy || f->pins)
+		if (f->content != FRAME_RESIDENT || f->busy || f->pins ||
+		    f->parked)
 			continue;
-		usage = state_usage(mem, state_read(mem, i));
-		if (turn < 2 &&
-		    (usage == ESSA_UNUSED || usage == ESSA_VOLATILE))
-			continue;
-		if (turn < 2 && f->referenced) {
-			f->referenced = 0;
-			continue;
-		}
-		if (!__pageout_claim(mem, i))
-			idx[nr++] = i;
+		f->busy = FRAME_PARK;
+		f->armed = 0;
+		idx[nr++] = i;
 	}
 	frame_unlock(mem, block * FRAME_BLOCK);
 	return nr;
 }
 
-/* In trouble once, whenever something is to be tried again. */
-static bool may_page_out(struct mem *mem)
+/* Those that have been volatile longest go into probation, @nr of them. */
+static void park_volatile(struct mem *mem, uint64_t nr)
 {
-	uint64_t round = atomic_load(&mem->trouble.round);
-
-	if (mem_is_stopping(mem) || atomic_load(&mem->failed))
-		return false;
-	/* Pages would only go to the staging area and back. */
-	if (!mem->swap || swap_is_full(mem->swap))
-		return false;
-	return !trouble_is(mem, TROUBLE_OUT) || mem->reclaim.round != round;
-}
-
-static unsigned int attempt(struct mem *mem, const uint64_t *idx,
-			    unsigned int nr)
-{
-	mem->reclaim.round = atomic_load(&mem->trouble.round);
-	return pageout_batch(mem, idx, nr);
-}
-
-static unsigned int page_out(struct mem *mem, uint64_t need)
-{
+	uint64_t in = atomic_load(&mem->probation.nr[PROBATION_VOLATILE]);
 	struct reclaim *r = &mem->reclaim;
-	uint64_t idx[PAGEOUT_BATCH];
+	unsigned int young = cutoff(r, nr + in);
 	uint64_t blocks = nr_blocks(mem);
-	unsigned int nr = 0;
-	unsigned int freed = 0;
-	uint64_t n;
+	uint64_t idx[FRAME_BLOCK];
+	uint64_t n, mask;
+	unsigned int got;
 
-	for (n = 0; n < 3 * blocks && freed < need; n++) {
-		unsigned int room = PAGEOUT_BATCH - nr;
-
-		if (!may_page_out(mem))
-			break;
-		if (room > need - freed - nr)
-			room = (unsigned int)(need - freed - nr);
-		nr += claim_block(mem, r->clock, (int)(n / blocks), idx + nr,
-				  room);
-		if (nr < PAGEOUT_BATCH && freed + nr < need) {
-			r->clock = r->clock + 1 < blocks ? r->clock + 1 : 0;
-			/* Batches ascend, for runs of neighbours. */
-			if (r->clock || !nr)
-				continue;
+	if (nr > probation_room(mem, PROBATION_VOLATILE))
+		nr = probation_room(mem, PROBATION_VOLATILE);
+	for (n = 0; n < blocks && nr; n++) {
+		mask = old_volatiles(mem, r->hand, young);
+		got = 0;
+		if (mask) {
+			pthread_mutex_lock(&mem->pageout.lock);
+			got = claim_volatile(mem, r->hand, mask, idx,
+					     nr < FRAME_BLOCK ?
+						     (unsigned int)nr :
+						     FRAME_BLOCK);
+			probation_park(mem, PROBATION_VOLATILE, idx, got);
+			pthread_mutex_unlock(&mem->pageout.lock);
 		}
-		freed += attempt(mem, idx, nr);
-		nr = 0;
+		nr -= got;
+		if (nr)
+			r->hand = r->hand + 1 < blocks ? r->hand + 1 : 0;
 	}
-	if (nr)
-		freed += attempt(mem, idx, nr);
-	return freed;
 }
 
 /* What the guest can do without, until @need frames have been freed. */
@@ -396,14 +386,33 @@ static void discard_asked(struct mem *mem)
 static uint64_t stable_part(struct mem *mem, uint64_t need)
 {
 	struct balance *b = &mem->reclaim.balance;
+	struct mem_counters *c = &mem->count;
 
 	if (need == UINT64_MAX || !mem->swap || swap_is_full(mem->swap))
 		return 0;
-	balance_note(b, atomic_load(&mem->count.fault_discard),
-		     atomic_load(&mem->count.swapped_out) +
-			     atomic_load(&mem->count.swapped_in),
+	balance_note(b,
+		     atomic_load(&c->fault_discard) +
+			     atomic_load(&c->rescued[PROBATION_VOLATILE]),
+		     atomic_load(&c->swapped_out) +
+			     atomic_load(&c->swapped_in) +
+			     atomic_load(&c->rescued[PROBATION_STABLE]),
 		     mem->nr_frames);
 	return balance_stable(b, need, mem->nr_frames);
+}
+
+/* What is to be in probation, while nobody waits. */
+static void fill_probation(struct mem *mem, bool stable)
+{
+	uint64_t target = evict_target(mem, PROBATION_VOLATILE);
+	uint64_t in;
+
+	in = atomic_load(&mem->probation.nr[PROBATION_VOLATILE]);
+	if (atomic_load(&mem->features) && in < target)
+		park_volatile(mem, target - in);
+	target = evict_target(mem, PROBATION_STABLE);
+	in = atomic_load(&mem->probation.nr[PROBATION_STABLE]);
+	if (stable && in < target)
+		evict_park(mem, target - in);
 }
 
 /* Free @need frames, or what there is.  Return: frames freed. */
@@ -411,22 +420,37 @@ static uint64_t round_of(struct mem *mem, uint64_t need)
 {
 	struct reclaim *r = &mem->reclaim;
 	bool hinting = atomic_load(&mem->features);
+	bool storm = need == UINT64_MAX;
 	uint64_t stable = 0;
 	uint64_t out = 0;
 
+	mem_count(&mem->count.reclaim_rounds, 1);
+	mem_count(&mem->count.reclaim_urgent,
+		  !!atomic_load(&mem->limit.waiters));
 	r->batch.nr_freed = 0;
 	if (hinting) {
 		reclaim_scan(mem, need);
 		if (r->batch.nr_freed < need)
 			stable = stable_part(mem, need - r->batch.nr_freed);
+		if (!storm)
+			out = evict_parked(mem, PROBATION_VOLATILE,
+					   need - stable);
 		discard(mem, need - stable);
 		next_generation(mem);
 	}
-	if (r->batch.nr_freed < need && need != UINT64_MAX)
-		out = page_out(mem, need - r->batch.nr_freed);
+	if (r->batch.nr_freed + out < need && !storm) {
+		if (!hinting)
+			out += evict_parked(mem, PROBATION_VOLATILE, need);
+		out += evict_parked(mem, PROBATION_STABLE, need - out);
+		if (r->batch.nr_freed + out < need)
+			out += evict_stable(mem,
+					    need - out - r->batch.nr_freed);
+	}
 	/* What should have been stable, and could not be had. */
 	if (stable && r->batch.nr_freed + out < need)
 		discard(mem, need - out);
+	if (!storm && !atomic_load(&mem->limit.waiters))
+		fill_probation(mem, out);
 	return r->batch.nr_freed + out;
 }
 

@@ -45,11 +45,11 @@ static void page_out(const struct runs *r)
 			idx[nr++] = i;
 			if (nr < PAGEOUT_BATCH)
 				continue;
-			if (pageout_batch(mem, idx, nr) != nr)
+			if (pageout_batch(mem, idx, nr, false) != nr)
 				abort();
 			nr = 0;
 		}
-	if (nr && pageout_batch(mem, idx, nr) != nr)
+	if (nr && pageout_batch(mem, idx, nr, false) != nr)
 		abort();
 }
 
