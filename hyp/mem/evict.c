@@ -36,8 +36,8 @@ static uint64_t since(uint64_t *seen, _Atomic uint64_t *counter)
 static void resize(struct mem *mem, enum probation_kind kind)
 {
 	struct evict_size *s = &mem->reclaim.size[kind];
-	uint64_t window = atomic_load(&mem->limit.limit) / SHARE_UNIT *
-			  SHARE_MAX;
+	uint64_t window =
+		atomic_load(&mem->limit.limit) / SHARE_UNIT * SHARE_MAX;
 
 	s->parked += since(&s->parked_seen, &mem->count.parked[kind]);
 	s->rescued += since(&s->rescued_seen, &mem->count.rescued[kind]);

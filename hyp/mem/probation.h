@@ -41,11 +41,7 @@
 
 struct mem;
 
-enum probation_kind {
-	PROBATION_VOLATILE,
-	PROBATION_STABLE,
-	PROBATION_NR
-};
+enum probation_kind { PROBATION_VOLATILE, PROBATION_STABLE, PROBATION_NR };
 
 /* A ring; reclaim's thread only.  Numbers of entries run on, in 31 bits. */
 struct probation_queue {

@@ -92,6 +92,7 @@ int main(int argc, char **argv)
 		{ arm_add, arm_round, NULL },
 		{ pagein_add, pagein_round, NULL },
 		{ reclaim_add, reclaim_round, NULL },
+		{ cut_add, cut_round, cut_end },
 	};
 	static struct bench b;
 
