@@ -9,6 +9,7 @@
 
 #include <essa/abi.h>
 
+#include "hyp/mem/ages.h"
 #include "hyp/mem/discard.h"
 #include "hyp/mem/priv.h"
 #include "hyp/mem/state.h"
@@ -200,7 +201,7 @@ static void publish_block(struct mem *mem, const struct block *bl)
 			slot[nr_slots++] = f->slot;
 		f->content = FRAME_ZERO;
 		f->poisoned = !!(bl->marked & bit);
-		reclaim_note_use(mem, idx);
+		ages_forget(mem, idx);
 		refault_left(mem, idx);
 		if (__frame_publish(mem, idx))
 			wake |= bit;

@@ -15,11 +15,6 @@
 /* Changes of a share from round to round; it begins at the most. */
 #define SHARE_STEP 1u
 
-static uint64_t nr_blocks(const struct mem *mem)
-{
-	return (mem->nr_frames + FRAME_BLOCK - 1) / FRAME_BLOCK;
-}
-
 static uint64_t since(uint64_t *seen, _Atomic uint64_t *counter)
 {
 	uint64_t now = atomic_load(counter);
@@ -124,7 +119,7 @@ static void step(struct mem *mem)
 {
 	struct reclaim *r = &mem->reclaim;
 
-	r->clock = r->clock + 1 < nr_blocks(mem) ? r->clock + 1 : 0;
+	r->clock = r->clock + 1 < mem_nr_blocks(mem) ? r->clock + 1 : 0;
 }
 
 /* In trouble once, whenever something is to be tried again. */
@@ -149,7 +144,7 @@ static unsigned int attempt(struct mem *mem, const uint64_t *idx,
 
 void evict_park(struct mem *mem, uint64_t nr)
 {
-	uint64_t blocks = nr_blocks(mem);
+	uint64_t blocks = mem_nr_blocks(mem);
 	uint64_t idx[FRAME_BLOCK];
 	unsigned int got;
 	uint64_t n;
@@ -173,7 +168,7 @@ uint64_t evict_stable(struct mem *mem, uint64_t need)
 {
 	struct reclaim *r = &mem->reclaim;
 	uint64_t idx[PAGEOUT_BATCH];
-	uint64_t blocks = nr_blocks(mem);
+	uint64_t blocks = mem_nr_blocks(mem);
 	unsigned int nr = 0;
 	unsigned int freed = 0;
 	uint64_t n;

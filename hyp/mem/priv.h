@@ -127,6 +127,11 @@ static inline uint64_t mem_gfn(const struct mem *mem, uint64_t idx)
 	return idx < low ? idx : idx - low + (MEM_HOLE_END >> MEM_PAGE_SHIFT);
 }
 
+static inline uint64_t mem_nr_blocks(const struct mem *mem)
+{
+	return (mem->nr_frames + FRAME_BLOCK - 1) / FRAME_BLOCK;
+}
+
 static inline uint8_t *mem_hva(const struct mem *mem, uint64_t idx)
 {
 	return mem->ram + (idx << MEM_PAGE_SHIFT);

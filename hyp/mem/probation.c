@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "hyp/mem/ages.h"
 #include "hyp/mem/priv.h"
 #include "hyp/mem/uffd.h"
 
@@ -100,7 +101,7 @@ void __probation_rescue(struct mem *mem, uint64_t idx)
 	frame_unlock(mem, idx);
 	/* Before the guest runs on and someone looks. */
 	mem_count(&mem->count.rescued[kind], 1);
-	reclaim_note_use(mem, idx);
+	ages_forget(mem, idx);
 	probation_bring_back(mem, idx);
 	frame_lock(mem, idx);
 	f->referenced = 1;

@@ -52,18 +52,6 @@ struct reclaim {
 int reclaim_init(struct mem *mem);
 void reclaim_fini(struct mem *mem);
 
-/**
- * reclaim_scan() - one pass over the table: Volatile frames are aged, Unused go
- * @mem:  memory
- * @need: stop to discard when the batch has freed or committed so many frames
- *
- * Context: reclaim's thread, or none is running.
- */
-void reclaim_scan(struct mem *mem, uint64_t need);
-
-/** reclaim_note_use() - a volatile frame was used: it is young again.  Any thread */
-void reclaim_note_use(struct mem *mem, uint64_t idx);
-
 /** reclaim_thread() - body of the thread; @arg is a struct mem */
 void *reclaim_thread(void *arg);
 

@@ -55,8 +55,7 @@ static void make_resident(void)
 
 static double gib_per_s(uint64_t ns)
 {
-	return (double)FRAMES * MEM_PAGE_SIZE / (1u << 30) /
-	       ((double)ns / 1e9);
+	return (double)FRAMES * MEM_PAGE_SIZE / (1u << 30) / ((double)ns / 1e9);
 }
 
 static double hyp(unsigned int volatiles)
@@ -73,9 +72,7 @@ static double hyp(unsigned int volatiles)
 
 		/* All over the cut, in runs of 64. */
 		state_guest_op(mem,
-			       volatiles < FRAMES ?
-				       i / 64 * 128 + i % 64 :
-				       i,
+			       volatiles < FRAMES ? i / 64 * 128 + i % 64 : i,
 			       ESSA_OP_SET_VOLATILE, &old);
 	}
 	start = now_ns();
