@@ -76,7 +76,7 @@ static const struct metric metrics[] = {
 	{ "mem_reclaim_rounds", COUNTER, ONE, "reclaim_rounds_total",
 	  "Rounds of reclaim." },
 	{ "mem_reclaim_urgent", COUNTER, ONE, "reclaim_urgent_rounds_total",
-	  "Rounds of reclaim that began when somebody waited for room." },
+	  "Rounds of reclaim that began above the limit or when somebody waited." },
 	{ "mem_limit_waits", COUNTER, ONE, "limit_waits_total",
 	  "Waits for room below the limit." },
 	{ "mem_reclaim_failed", COUNTER, ONE, "reclaim_failed_total",

@@ -236,7 +236,7 @@ void ages_park(struct mem *mem, uint64_t nr)
 
 	if (nr > probation_room(mem, PROBATION_VOLATILE))
 		nr = probation_room(mem, PROBATION_VOLATILE);
-	for (n = 0; n < blocks && nr; n++) {
+	for (n = 0; n < blocks && nr && !limit_is_urgent(mem); n++) {
 		mask = old_volatiles(mem, r->hand, young);
 		got = 0;
 		if (mask) {

@@ -21,7 +21,7 @@ void ages_scan(struct mem *mem, uint64_t need);
 /** ages_discard() - those that are oldest, until the batch has freed @need frames */
 void ages_discard(struct mem *mem, uint64_t need);
 
-/** ages_park() - @nr of those that are oldest go into probation */
+/** ages_park() - @nr of those that are oldest go into probation, while there is time */
 void ages_park(struct mem *mem, uint64_t nr);
 
 /** ages_next() - what becomes volatile from now on is younger */

@@ -151,7 +151,9 @@ void evict_park(struct mem *mem, uint64_t nr)
 
 	if (nr > probation_room(mem, PROBATION_STABLE))
 		nr = probation_room(mem, PROBATION_STABLE);
-	for (n = 0; n < 2 * blocks && nr && may_page_out(mem); n++) {
+	for (n = 0;
+	     n < 2 * blocks && nr && may_page_out(mem) && !limit_is_urgent(mem);
+	     n++) {
 		pthread_mutex_lock(&mem->pageout.lock);
 		got = claim_block(mem, mem->reclaim.clock, CLAIM_PARK, idx,
 				  nr < FRAME_BLOCK ? (unsigned int)nr :

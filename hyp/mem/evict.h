@@ -24,7 +24,11 @@ struct evict_size {
 /** evict_target() - how many frames of a kind are to be in probation; once a round */
 uint64_t evict_target(struct mem *mem, enum probation_kind kind);
 
-/** evict_park() - @nr frames that are stable and not referenced into probation */
+/**
+ * evict_park() - @nr frames that are stable and not referenced into probation
+ *
+ * Stops when something becomes urgent (limit.h).
+ */
 void evict_park(struct mem *mem, uint64_t nr);
 
 /**

@@ -99,10 +99,10 @@ struct mem_stats {
 	uint64_t busy_waits; /* ESSA_CMD_WAIT calls that slept */
 	uint64_t scans;
 	uint64_t reclaim_rounds;
-	uint64_t reclaim_urgent; /* of these, begun when somebody waited */
-	uint64_t limit_waits;	 /* fills that slept until there was room */
-	uint64_t probation;	 /* frames there now, of the resident ones */
-	uint64_t parked;	 /* put there */
+	uint64_t reclaim_urgent; /* of these, begun above the limit or for a wait */
+	uint64_t limit_waits; /* fills that slept until there was room */
+	uint64_t probation;   /* frames there now, of the resident ones */
+	uint64_t parked;      /* put there */
 	uint64_t rescued_volatile, rescued_stable; /* touched there */
 	uint64_t reclaim_failed; /* page in use, or not to be written */
 	/* Wanted again, by how many frames reclaim took meanwhile. */

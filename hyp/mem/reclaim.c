@@ -147,7 +147,7 @@ static uint64_t stable_part(struct mem *mem, uint64_t need)
 	return balance_stable(b, need, mem->nr_frames);
 }
 
-/* What is to be in probation, while nobody waits. */
+/* What is to be in probation, unless something is urgent. */
 static void fill_probation(struct mem *mem, bool stable)
 {
 	uint64_t target = evict_target(mem, PROBATION_VOLATILE);
@@ -172,8 +172,7 @@ static uint64_t round_of(struct mem *mem, uint64_t need)
 	uint64_t out = 0;
 
 	mem_count(&mem->count.reclaim_rounds, 1);
-	mem_count(&mem->count.reclaim_urgent,
-		  !!atomic_load(&mem->limit.waiters));
+	mem_count(&mem->count.reclaim_urgent, limit_is_urgent(mem));
 	r->batch.nr_freed = 0;
 	if (hinting) {
 		ages_scan(mem, need);
@@ -196,7 +195,7 @@ static uint64_t round_of(struct mem *mem, uint64_t need)
 	/* What should have been stable, and could not be had. */
 	if (stable && r->batch.nr_freed + out < need)
 		discard(mem, need - out);
-	if (!storm && !atomic_load(&mem->limit.waiters))
+	if (!storm)
 		fill_probation(mem, out);
 	return r->batch.nr_freed + out;
 }
