@@ -83,9 +83,9 @@ static const struct sandbox_call heap_calls[] = {
 };
 LIST(heap);
 
-/* A frame for a page that is wanted: zeros, or from the swap file. */
+/* A frame for a page that is wanted: zeros, from the swap file or from probation. */
 static const struct sandbox_call fill_calls[] = {
-	IOCTL(UFFDIO_COPY), IOCTL(UFFDIO_WAKE), CALL(pread64),
+	IOCTL(UFFDIO_COPY), IOCTL(UFFDIO_MOVE), IOCTL(UFFDIO_WAKE), CALL(pread64),
 };
 LIST(fill);
 
@@ -102,7 +102,6 @@ static const struct sandbox_call release_calls[] = {
 LIST(release);
 
 static const struct sandbox_call page_out_calls[] = {
-	IOCTL(UFFDIO_MOVE),
 	CALL(pwrite64), /* without io_uring */
 };
 LIST(page_out);
@@ -179,7 +178,7 @@ static const struct sandbox_call manager_calls[] = {
 LIST(manager);
 
 static const struct sandbox_call hooks_calls[] = {
-	IOCTL(UFFDIO_MOVE), IOCTL(UFFDIO_POISON), CALL(pwrite64),
+	IOCTL(UFFDIO_POISON), CALL(pwrite64),
 	CALL(io_uring_enter), CALL(sched_yield),
 };
 const struct sandbox_list sandbox_hooks = { hooks_calls,

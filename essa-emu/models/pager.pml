@@ -11,6 +11,9 @@
  * A pager that reads other messages while a fill of its own is in flight is, for
  * this one frame, what it is beside a device's fill.
  *
+ * A page that is out of reach, in probation or to be written, is in the area; while
+ * its frame is parked, nobody has the frame marked.
+ *
  * Proven: content of a stable frame is what was written last, through discard,
  * page-out, page-in and reuse; volatile content is that or a discard fault; no
  * sleeper is forgotten; what a device has pinned stays.
@@ -26,22 +29,29 @@
  * BREAK_COMMIT_PINNED   nor at pins
  * BREAK_NO_MOVE         page-out writes the page where the guest can change it
  * BREAK_PAGE_OUT_WAITED page-out does not look for who waits for the frame
+ * BREAK_PARK_WAITED     nor does who puts it into probation
+ * BREAK_PIN_PARKED      a device pins a parked frame as it is
+ * BREAK_RESCUE_BUSY     who brings a page back does not mark its frame
+ * BREAK_AREA_LEFT       a discard releases the place of a parked page, not the page
  *
- * CONFIG -DTOUCHERS=1 -DDEVICES=0
- * CONFIG -DTOUCHERS=0 -DDEVICES=1
- * CONFIG -DTOUCHERS=1 -DDEVICES=1
+ * CONFIG -DTOUCHERS=1 -DDEVICES=0 -DPARKS=1
+ * CONFIG -DTOUCHERS=0 -DDEVICES=1 -DPARKS=1
+ * CONFIG -DTOUCHERS=1 -DDEVICES=1 -DPARKS=0
+ * LONG -DTOUCHERS=1 -DDEVICES=1 -DPARKS=1
  */
 #include "essa.pml"
 
 #ifndef TOUCHERS
 #define TOUCHERS 1
 #define DEVICES 1
+#define PARKS 1
 #endif
 
 #define IDLE 0
 #define FILL 1
 #define DISCARDING 2
 #define PAGE_OUT 3
+#define PARK 4
 
 #define NR_SLEEPERS 3 /* owner, toucher, device */
 
@@ -51,9 +61,10 @@ byte pte = NOPAGE;
 /* struct frame */
 byte content = ESSA_ZERO;
 byte busy = IDLE;
-bool poisoned, waited;
+bool poisoned, waited, parked;
 byte pins;
 byte slot;	/* what the swap file has */
+byte area = NOPAGE;
 
 bool message[NR_SLEEPERS]; /* of the userfaultfd, not read yet */
 bool asleep[NR_SLEEPERS];  /* in the kernel, until it is woken */
@@ -66,6 +77,12 @@ bool known = true;	/* false: allocated, not yet written */
 #define NOBODY_WAITS true
 #else
 #define NOBODY_WAITS !waited
+#endif
+
+#ifdef BREAK_PARK_WAITED
+#define NOBODY_WAITS_PARKED true
+#else
+#define NOBODY_WAITS_PARKED !waited
 #endif
 
 #define DISCARDED_FRAME (content == ESSA_ZERO && poisoned && IS_DISCARDED(st))
@@ -125,6 +142,37 @@ inline fill(must_wake)
 #endif
 }
 
+/* __probation_rescue(), from the step on that leaves probation */
+inline rescue(must_wake)
+{
+	atomic {
+#ifndef BREAK_RESCUE_BUSY
+		assert(busy == FILL);
+#endif
+		assert(PRESENT(area) && !PRESENT(pte));
+		pte = area;
+		area = NOPAGE;
+		wake()
+	};
+	atomic { publish(must_wake) };
+	if
+	:: must_wake -> wake(); must_wake = false
+	:: else
+	fi
+}
+
+#ifdef BREAK_RESCUE_BUSY
+#define LEAVE parked = false
+#else
+#define LEAVE parked = false; busy = FILL
+#endif
+
+#ifdef BREAK_PIN_PARKED
+#define OUT_OF_REACH (parked && !pin)
+#else
+#define OUT_OF_REACH parked
+#endif
+
 /* access_resident() */
 inline resident(me, pin, lost, must_wake)
 {
@@ -132,8 +180,11 @@ inline resident(me, pin, lost, must_wake)
 	:: atomic { busy != IDLE -> waiting[me] = true };
 		!waiting[me]
 	:: atomic { busy == IDLE && DISCARDED_FRAME -> lost = true; break }
+	:: atomic { busy == IDLE && OUT_OF_REACH -> LEAVE };
+		rescue(must_wake)
 	:: atomic {
-		busy == IDLE && !DISCARDED_FRAME && content == ESSA_RESIDENT ->
+		busy == IDLE && !DISCARDED_FRAME && content == ESSA_RESIDENT &&
+		!(OUT_OF_REACH) ->
 		pins = pins + pin;
 		break
 	   }
@@ -295,7 +346,8 @@ end:	do
 #endif
 		   }
 		:: atomic {
-			busy == IDLE && (content == ESSA_RESIDENT || poisoned) ->
+			busy == IDLE && !parked &&
+			(content == ESSA_RESIDENT || poisoned) ->
 #if defined(BREAK_DROP_POISONED)
 			must_wake = !poisoned
 #elif defined(BREAK_DROP_RESIDENT)
@@ -308,6 +360,8 @@ end:	do
 			:: must_wake -> wake(); must_wake = false
 			:: else
 			fi
+		:: atomic { busy == IDLE && parked -> LEAVE };
+			rescue(must_wake)
 		:: atomic {
 			busy == IDLE && content != ESSA_RESIDENT && !poisoned ->
 			busy = FILL
@@ -323,16 +377,41 @@ inline release()
 	:: had_page -> pte = NOPAGE
 	:: else
 	fi;
+#ifndef BREAK_AREA_LEFT
+	if
+	:: in_area -> area = NOPAGE
+	:: else
+	fi;
+#endif
 	if
 	:: mark -> atomic { assert(pte == NOPAGE); pte = MARKER; wake() }
 	:: else
 	fi
 }
 
+inline move_out()
+{
+#ifdef BREAK_NO_MOVE
+	area = pte;
+	pte = NOPAGE
+#else
+	atomic { assert(PRESENT(pte) && area == NOPAGE); area = pte; pte = NOPAGE }
+#endif
+}
+
+inline bring_back()
+{
+	atomic { assert(pte == NOPAGE); pte = area; area = NOPAGE; wake() };
+	atomic { publish(must_wake) };
+	if
+	:: must_wake -> wake(); must_wake = false
+	:: else
+	fi
+}
+
 active proctype reclaim()
 {
-	byte staged;
-	bool mark, had_page, ok, must_wake;
+	bool mark, had_page, in_area, ok, must_wake;
 
 	do
 	:: atomic {
@@ -345,7 +424,9 @@ active proctype reclaim()
 		content != ESSA_ZERO && CONTENT_OF(st) == content &&
 		DISCARD(st, 0) < 64 ->
 		mark = USAGE(st) != ESSA_UNUSED;
-		had_page = content == ESSA_RESIDENT;
+		had_page = content == ESSA_RESIDENT && !parked;
+		in_area = parked;
+		parked = false;
 		st = DISCARD(st, 0);
 		busy = DISCARDING
 	   };
@@ -367,37 +448,57 @@ active proctype reclaim()
 		fi;
 		atomic {
 			if
-			:: !had_page && content != ESSA_PRESERVED -> slot = NOPAGE
+			:: !had_page && !in_area && content != ESSA_PRESERVED -> slot = NOPAGE
 			:: else
 			fi;
-			mark = false; had_page = false; must_wake = false
+			mark = false; had_page = false; in_area = false; must_wake = false
 		}
 	:: atomic {
-		busy == IDLE && pins == 0 && content == ESSA_RESIDENT ->
-		busy = PAGE_OUT
+		PARKS && busy == IDLE && pins == 0 &&
+		content == ESSA_RESIDENT && !parked ->
+		busy = PARK
 	   };
-#ifdef BREAK_NO_MOVE
-		staged = pte;
-		pte = NOPAGE;
-#else
-		atomic { assert(PRESENT(pte)); staged = pte; pte = NOPAGE };
-#endif
+		move_out();
+		atomic {
+			if
+			:: NOBODY_WAITS_PARKED ->
+				parked = true;
+				ok = true;
+				/* Nobody to wake. */
+				publish(must_wake)
+			:: else
+			fi
+		};
+		if
+		:: ok -> ok = false
+		:: else -> bring_back()
+		fi
+	:: atomic {
+		busy == IDLE && pins == 0 && content == ESSA_RESIDENT ->
+		busy = PAGE_OUT;
+		ok = parked;
+		parked = false
+	   };
+		if
+		:: ok
+		:: else -> move_out()
+		fi;
 		/* A swap file that is full. */
 		if
 		:: ok = true
-		:: ok = staged == ZEROS
+		:: ok = area == ZEROS
 		fi;
 		atomic {
 			if
-			:: ok && NOBODY_WAITS && staged == ZEROS &&
+			:: ok && NOBODY_WAITS && area == ZEROS &&
 			   CONTENT(st, ESSA_ZERO) < 64 ->
 				st = CONTENT(st, ESSA_ZERO);
 				content = ESSA_ZERO
-			:: ok && NOBODY_WAITS && staged != ZEROS &&
+			:: ok && NOBODY_WAITS && area != ZEROS &&
 			   CONTENT(st, ESSA_PRESERVED) < 64 ->
 				st = CONTENT(st, ESSA_PRESERVED);
 				content = ESSA_PRESERVED;
-				slot = staged
+				slot = area
 			:: else -> ok = false
 			fi;
 			if
@@ -407,16 +508,9 @@ active proctype reclaim()
 			fi
 		};
 		if
-		:: ok
-		:: else ->
-			atomic { assert(pte == NOPAGE); pte = staged; wake() };
-			atomic { publish(must_wake) };
-			if
-			:: must_wake -> wake()
-			:: else
-			fi
-		fi;
-		atomic { staged = 0; ok = false; must_wake = false }
+		:: ok -> atomic { area = NOPAGE; ok = false }
+		:: else -> bring_back()
+		fi
 	:: break
 	od
 }

@@ -94,6 +94,10 @@ int access_resident(struct mem *mem, uint64_t idx, uint64_t end, bool pin,
 			__track_allow_write(mem, idx);
 			continue;
 		}
+		if (f->parked) {
+			__probation_rescue(mem, idx);
+			continue;
+		}
 		if (f->content == FRAME_RESIDENT) {
 			f->pins += pin;
 			break;
@@ -239,6 +243,7 @@ enum mem_fault mem_fault(struct mem *mem, const void *addr, uint64_t *gpa)
 	err = access_resident(mem, idx, idx + 1, false, &mem->count.fault_stale,
 			      since);
 	if (err == -EFAULT) {
+		refault_note(mem, idx, REFAULT_DISCARDED);
 		mem_count(&mem->count.fault_discard, 1);
 		watch_look(mem);
 		return MEM_FAULT_DISCARD;

@@ -14,11 +14,11 @@ static uint64_t since(uint64_t *seen, uint64_t now)
 	return delta;
 }
 
-void balance_note(struct balance *b, uint64_t refaults, uint64_t swap_io,
+void balance_note(struct balance *b, uint64_t volatiles, uint64_t stables,
 		  uint64_t frames)
 {
-	b->cost_volatile += since(&b->refaults_seen, refaults);
-	b->cost_stable += since(&b->swap_io_seen, swap_io);
+	b->cost_volatile += since(&b->volatile_seen, volatiles);
+	b->cost_stable += since(&b->stable_seen, stables);
 	while (b->cost_volatile + b->cost_stable > frames / WINDOW_DIV) {
 		b->cost_volatile /= 2;
 		b->cost_stable /= 2;

@@ -8,8 +8,9 @@
  * works on more page cache than is left to it has them come back at once, while
  * memory that it set up when it booted lies still: then the latter goes.  It is how
  * the kernel balances page cache and anonymous memory (get_scan_count() of
- * mm/vmscan.c), with discard faults for refaults: how often a volatile frame is
- * used the host cannot see, that it was missed it does.
+ * mm/vmscan.c), with discard faults for refaults.  What was rescued from probation
+ * counts as if it had come back, as pages that are rotated do there: it shows which
+ * of the two is in use before anything is lost.
  */
 #ifndef HYP_MEM_BALANCE_H
 #define HYP_MEM_BALANCE_H
@@ -18,18 +19,20 @@
 
 /** struct balance - reclaim's thread's own; begins as zeros */
 struct balance {
-	uint64_t refaults_seen, swap_io_seen; /* counters when last looked at */
-	uint64_t cost_volatile, cost_stable;  /* pages of I/O, fading */
+	uint64_t volatile_seen, stable_seen; /* counters when last looked at */
+	uint64_t cost_volatile,
+		cost_stable; /* pages of I/O, and rescues; fading */
 };
 
 /**
  * balance_note() - take in what has been counted since the last time
  * @b:	      balance
- * @refaults: discard faults since the VM started
- * @swap_io:  pages written to and read from the swap file since then
+ * @volatiles: discard faults since the VM started, and volatile frames rescued
+ * @stables:  pages written to and read from the swap file since then, and stable
+ *	      frames rescued
  * @frames:   of the VM: costs fade as more of them are added
  */
-void balance_note(struct balance *b, uint64_t refaults, uint64_t swap_io,
+void balance_note(struct balance *b, uint64_t volatiles, uint64_t stables,
 		  uint64_t frames);
 
 /**

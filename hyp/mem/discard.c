@@ -9,6 +9,7 @@
 
 #include <essa/abi.h>
 
+#include "hyp/mem/ages.h"
 #include "hyp/mem/discard.h"
 #include "hyp/mem/host.h"
 #include "hyp/mem/priv.h"
@@ -19,7 +20,8 @@
 #define DISCARD_PAGE  1u /* there is a page to release */
 #define DISCARD_MARK  2u /* a touch is a discard fault: needs a marker */
 #define DISCARD_CLEAN 4u /* it was Potentially Volatile */
-#define DISCARD_SHIFT 3
+#define DISCARD_AREA  8u /* as DISCARD_PAGE; it was in probation */
+#define DISCARD_SHIFT 4
 
 /* Commits come in the order of addresses mostly: a run grows at its end. */
 static void add(struct discard_batch *b, uint64_t entry)
@@ -53,7 +55,9 @@ int __discard_commit(struct mem *mem, struct discard_batch *b, uint64_t idx)
 	f->busy = FRAME_DISCARD;
 	f->armed = 0;
 	if (f->content == FRAME_RESIDENT)
-		entry |= DISCARD_PAGE;
+		entry |= f->parked ? DISCARD_AREA : DISCARD_PAGE;
+	if (f->parked)
+		__probation_leave(mem, idx);
 	if ((old & ESSA_USAGE_MASK) != ESSA_UNUSED)
 		entry |= DISCARD_MARK;
 	if ((old & ESSA_USAGE_MASK) == ESSA_POTENTIAL)
@@ -120,7 +124,9 @@ static int advise(struct mem *mem, struct iovec *iov, unsigned int nr,
 	return 0;
 }
 
-static uint32_t release_pages(struct mem *mem, const struct discard_batch *b)
+/* Pages with @flag, which are from @base on.  Return: how many. */
+static uint32_t release_pages(struct mem *mem, const struct discard_batch *b,
+			      unsigned int flag, uint8_t *base)
 {
 	struct iovec iov[DISCARD_BATCH];
 	unsigned int nr_iov = 0;
@@ -130,8 +136,8 @@ static uint32_t release_pages(struct mem *mem, const struct discard_batch *b)
 	uint64_t idx;
 	int err;
 
-	while ((nr = next_run(b, &i, DISCARD_PAGE, &idx))) {
-		iov[nr_iov].iov_base = mem_hva(mem, idx);
+	while ((nr = next_run(b, &i, flag, &idx))) {
+		iov[nr_iov].iov_base = base + (idx << MEM_PAGE_SHIFT);
 		iov[nr_iov++].iov_len = (size_t)nr * MEM_PAGE_SIZE;
 		pages += nr;
 	}
@@ -196,6 +202,8 @@ static void publish_block(struct mem *mem, const struct block *bl)
 			slot[nr_slots++] = f->slot;
 		f->content = FRAME_ZERO;
 		f->poisoned = !!(bl->marked & bit);
+		ages_forget(mem, idx);
+		refault_left(mem, idx);
 		if (__frame_publish(mem, idx))
 			wake |= bit;
 		/*
@@ -241,7 +249,7 @@ static void publish(struct mem *mem, const struct discard_batch *b)
 			bits = (n < 64 ? (1ull << n) - 1 : ~0ull) << at;
 			bl.idx = idx - at;
 			bl.all |= bits;
-			if (!(run->first & DISCARD_PAGE))
+			if (!(run->first & (DISCARD_PAGE | DISCARD_AREA)))
 				bl.paged_out |= bits;
 			if (run->first & DISCARD_MARK)
 				bl.marked |= bits;
@@ -259,7 +267,8 @@ void discard_flush(struct mem *mem, struct discard_batch *b)
 	if (!b->nr)
 		return;
 	qsort(b->run, b->nr_runs, sizeof(b->run[0]), cmp_run);
-	pages = release_pages(mem, b);
+	pages = release_pages(mem, b, DISCARD_PAGE, mem->ram) +
+		release_pages(mem, b, DISCARD_AREA, mem->probation.area);
 	place_markers(mem, b);
 	publish(mem, b);
 	b->nr = 0;

@@ -20,7 +20,7 @@ struct mem;
 
 /** struct discard_run - neighbours that are discarded in the same way */
 struct discard_run {
-	uint64_t first; /* first frame << 3 | DISCARD_* */
+	uint64_t first; /* first frame << 4 | DISCARD_* */
 	uint32_t nr;
 };
 

@@ -263,6 +263,8 @@ int fill_kept(struct mem *mem, struct fill *f)
 	}
 	if (f->since_ns)
 		latency_note(mem, MEM_WAIT_PAGE_IN, f->since_ns);
+	if (f->hit >= f->idx && f->hit < f->idx + f->nr)
+		refault_note(mem, f->hit, REFAULT_SWAPPED);
 	publish(mem, f->idx, f->nr, f->hit, f->probe, true);
 	free_slots(mem, f);
 	return 0;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "hyp/mem/priv.h"
+#include "hyp/mem/uffd.h"
 
 _Static_assert(sizeof(struct frame) == 8, "eight bytes a frame, no more");
 
@@ -117,6 +118,19 @@ bool __frame_publish(struct mem *mem, uint64_t idx)
 	if (s->sleepers)
 		pthread_cond_broadcast(&s->published);
 	return wake;
+}
+
+void frame_publish_resident(struct mem *mem, uint64_t idx, bool referenced)
+{
+	bool wake;
+
+	frame_lock(mem, idx);
+	if (referenced)
+		mem->frames[idx].referenced = 1;
+	wake = __frame_publish(mem, idx);
+	frame_unlock(mem, idx);
+	if (wake)
+		uffd_wake(mem->uffd, mem_hva(mem, idx), MEM_PAGE_SIZE);
 }
 
 void frames_stop(struct mem *mem)

@@ -42,20 +42,22 @@ enum frame_busy {
 	FRAME_DISCARD, /* old backing is being released */
 	FRAME_PAGE_OUT,
 	FRAME_UNPROTECT, /* is being made writable */
+	FRAME_PARK,	 /* goes into probation */
 };
 
 #define FRAME_MAX_PINS UINT16_MAX
 
 struct frame {
-	uint32_t slot;		/* valid while preserved */
-	uint16_t pins;		/* devices at work; resident while > 0 */
-	uint8_t content;	/* enum frame_content */
-	uint8_t busy : 3;	/* enum frame_busy */
-	uint8_t poisoned : 1;	/* zero, with a poison marker in place */
-	uint8_t waited : 1;	/* whoever publishes must UFFDIO_WAKE */
+	uint32_t slot;	      /* while preserved; parked: probation.c */
+	uint16_t pins;	      /* devices at work; resident while > 0 */
+	uint8_t content : 2;  /* enum frame_content */
+	uint8_t ahead : 1;    /* preserved, and the pager has a copy; ahead.h */
+	uint8_t parked : 1;   /* resident, but out of reach; probation.h */
+	uint8_t busy : 3;     /* enum frame_busy */
+	uint8_t poisoned : 1; /* zero, with a poison marker in place */
+	uint8_t waited : 1;   /* whoever publishes must UFFDIO_WAKE */
 	uint8_t referenced : 1; /* second chance */
 	uint8_t armed : 1;	/* idle, resident, unwritten; track.h */
-	uint8_t ahead : 1; /* preserved, and the pager has a copy; ahead.h */
 };
 
 /* Frames of one block share a stripe, so that a run needs one lock only. */
@@ -113,6 +115,14 @@ void __frame_note_wait(struct mem *mem, uint64_t idx, enum mem_wait kind,
  * Return: true if the caller has to uffd_wake() the page after unlocking.
  */
 bool __frame_publish(struct mem *mem, uint64_t idx);
+
+/**
+ * frame_publish_resident() - a busy frame has its page again, and always had
+ * @referenced: and it was wanted
+ *
+ * Context: no stripe held.
+ */
+void frame_publish_resident(struct mem *mem, uint64_t idx, bool referenced);
 
 /** frames_stop() - end all waits of __frame_wait_idle() */
 void frames_stop(struct mem *mem);

@@ -22,6 +22,7 @@ struct claim {
 	uint64_t idx;
 	uint64_t taken;	   /* marked busy, by us */
 	uint64_t resident; /* of these */
+	uint64_t parked;   /* of the resident ones */
 	uint64_t hinted;   /* volatile: may go as a discard only */
 };
 
@@ -56,22 +57,27 @@ static uint64_t claim_frames(struct mem *mem, struct claim *c, uint64_t first,
 		c->taken |= bit;
 		if (f->content == FRAME_RESIDENT)
 			c->resident |= bit;
+		if (f->parked) {
+			__probation_leave(mem, i);
+			c->parked |= bit;
+		}
 	}
 	frame_unlock(mem, first);
 	return i;
 }
 
-static void release(struct mem *mem, const struct claim *c)
+/* Pages of the block that begins at @block. */
+static void release(struct mem *mem, uint8_t *block, uint64_t pages)
 {
 	unsigned int at, nr;
 
 	for (at = 0; at < FRAME_BLOCK; at += nr) {
-		bool set = c->resident >> at & 1;
+		bool set = pages >> at & 1;
 
-		for (nr = 1; at + nr < FRAME_BLOCK &&
-			     (c->resident >> (at + nr) & 1) == set;)
+		for (nr = 1;
+		     at + nr < FRAME_BLOCK && (pages >> (at + nr) & 1) == set;)
 			nr++;
-		if (set && madvise(mem_hva(mem, c->idx + at),
+		if (set && madvise(block + (size_t)at * MEM_PAGE_SIZE,
 				   (size_t)nr * MEM_PAGE_SIZE, MADV_DONTNEED))
 			mem_fatal(
 				mem, -errno,
@@ -130,7 +136,9 @@ int mem_give_up(struct mem *mem, uint64_t gfn, uint64_t nr)
 		idx = claim_frames(mem, &c, idx,
 				   end < block_end ? end : block_end);
 		if (c.taken) {
-			release(mem, &c);
+			release(mem, mem_hva(mem, c.idx),
+				c.resident & ~c.parked);
+			release(mem, probation_hva(mem, c.idx), c.parked);
 			publish(mem, &c);
 		}
 		if (c.hinted)

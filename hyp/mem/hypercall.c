@@ -186,18 +186,19 @@ static int32_t test_discard(struct mem *mem, uint64_t idx)
 
 static int32_t test_page_out(struct mem *mem, uint64_t idx)
 {
-	bool preserved;
+	bool preserved, parked;
 	int err;
 
 	frame_lock(mem, idx);
 	err = __frame_wait_idle(mem, idx);
+	parked = mem->frames[idx].parked;
 	preserved = mem->frames[idx].content == FRAME_PRESERVED;
 	if (err >= 0 && !preserved)
 		err = __pageout_claim(mem, idx);
 	frame_unlock(mem, idx);
 	if (err < 0 || preserved)
 		return err < 0 ? err : 0;
-	return pageout_batch(mem, &idx, 1) ? 0 : -EBUSY;
+	return pageout_batch(mem, &idx, 1, parked) ? 0 : -EBUSY;
 }
 
 int32_t mem_hypercall(struct mem *mem, uint64_t cmd, uint64_t gfn, uint64_t nr,

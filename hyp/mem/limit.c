@@ -147,6 +147,7 @@ int limit_charge(struct mem *mem, uint64_t nr)
 
 	if (limit_try_charge(mem, nr))
 		return 0;
+	mem_count(&mem->count.limit_waits, 1);
 	pthread_mutex_lock(&l->lock);
 	seen = l->idle_rounds;
 	/*
@@ -210,6 +211,14 @@ uint64_t limit_excess(struct mem *mem)
 	    !atomic_load(&mem->limit.waiters))
 		return 0;
 	return minus(now, minus(limit, 2 * gap_of(limit)));
+}
+
+bool limit_is_urgent(struct mem *mem)
+{
+	struct limit *l = &mem->limit;
+
+	return atomic_load(&l->waiters) ||
+	       atomic_load(&l->charged) > atomic_load(&l->limit);
 }
 
 bool limit_is_stuck(struct mem *mem)

@@ -70,6 +70,8 @@ void limit_uncharge(struct mem *mem, uint64_t nr);
 /** limit_excess() - frames that reclaim should free now; 0: nothing to do */
 uint64_t limit_excess(struct mem *mem);
 
+/** limit_is_urgent() - somebody waits for room, or the limit was lowered below it all */
+bool limit_is_urgent(struct mem *mem);
 /**
  * limit_is_stuck() - is somebody waiting who cannot have even one frame?
  *

@@ -198,6 +198,7 @@ int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
 	mem->self_fd = -1;
 	limit_init(&mem->limit);
 	trouble_init(&mem->trouble);
+	pageout_init(mem);
 	*why = "the resident limit must be a multiple of 4 KiB, from 1 MiB to the guest's memory";
 	err = check_limit(mem, cfg->limit_bytes);
 	if (err)
@@ -213,13 +214,15 @@ int mem_create(struct mem **out, const struct mem_config *cfg, const char **why)
 	if (!err)
 		err = track_init(mem);
 	if (!err)
+		err = refault_init(mem);
+	if (!err)
 		err = map_ram(mem, why);
 	if (!err)
 		err = map_table(mem, why);
 	if (!err)
 		err = open_fds(mem, why);
 	if (!err)
-		err = pageout_init(mem, why);
+		err = probation_init(mem, why);
 	if (!err && cfg->swap_dir)
 		err = create_swap(mem, why);
 	if (err)
@@ -300,6 +303,8 @@ void mem_destroy(struct mem *mem)
 		munmap(mem->table, mem->table_bytes);
 	if (mem->ram)
 		munmap(mem->ram, mem->cfg.size_bytes);
+	probation_fini(mem);
+	refault_fini(mem);
 	track_fini(mem);
 	reclaim_fini(mem);
 	frames_fini(mem);

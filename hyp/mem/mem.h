@@ -106,6 +106,9 @@ struct mem_latency {
 	uint64_t count, sum_ns;
 	uint64_t bucket[MEM_LATENCY_BUCKETS];
 };
+/* Refault distances, in frames: up to 4 MiB, 64 MiB, 1 GiB, and more. */
+#define MEM_DISTANCES	4u
+#define MEM_DISTANCE(i) (1024u << 4 * (i))
 
 /**
  * struct mem_stats - counters since mem_create(), in frames unless said
@@ -132,6 +135,16 @@ struct mem_stats {
 	uint64_t busy_waits; /* ESSA_CMD_WAIT calls that slept */
 	uint64_t scans;
 	uint64_t stall_us; /* time that accesses waited, all kinds of enum mem_wait */
+	uint64_t reclaim_rounds;
+	uint64_t reclaim_urgent; /* of these, begun above the limit or for a wait */
+	uint64_t limit_waits; /* fills that slept until there was room */
+	uint64_t probation;   /* frames there now, of the resident ones */
+	uint64_t parked;      /* put there */
+	uint64_t rescued_volatile, rescued_stable; /* touched there */
+	uint64_t reclaim_failed; /* page in use, or not to be written */
+	/* Wanted again, by how many frames reclaim took meanwhile. */
+	uint64_t refault_discarded[MEM_DISTANCES]; /* by discard fault */
+	uint64_t refault_swapped[MEM_DISTANCES];
 };
 
 /** struct mem_dist - frames by usage (S U V P) and content (r p z) */

@@ -8,45 +8,22 @@
 
 #include "hyp/mem/priv.h"
 #include "hyp/mem/state.h"
-#include "hyp/mem/uffd.h"
 
-#define STAGING_BYTES ((size_t)PAGEOUT_BATCH * MEM_PAGE_SIZE)
-
-int pageout_init(struct mem *mem, const char **why)
+void pageout_init(struct mem *mem)
 {
-	struct pageout *po = &mem->pageout;
-	void *p;
-
-	p = mmap(NULL, STAGING_BYTES, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	*why = "out of address space";
-	if (p == MAP_FAILED)
-		return -ENOMEM;
-	pthread_mutex_init(&po->lock, NULL);
-	po->staging = p;
-	madvise(p, STAGING_BYTES, MADV_NOHUGEPAGE);
-	madvise(p, STAGING_BYTES, MADV_DONTFORK);
-	madvise(p, STAGING_BYTES, MADV_DONTDUMP);
-	/* UFFDIO_MOVE wants its destination registered, both ways. */
-	return uffd_register(mem->uffd, p, STAGING_BYTES, false, why);
+	pthread_mutex_init(&mem->pageout.lock, NULL);
 }
 
 void pageout_open(struct mem *mem)
 {
-	/* The staging area cannot be registered: its pages come and go. */
+	/* The area cannot be registered: its pages come and go. */
 	swap_queue_init(&mem->pageout.queue, mem->swap, PAGEOUT_BATCH, NULL, 0);
 }
 
 void pageout_fini(struct mem *mem)
 {
-	struct pageout *po = &mem->pageout;
-
-	if (!po->staging)
-		return;
-	swap_queue_fini(&po->queue);
-	munmap(po->staging, STAGING_BYTES);
-	pthread_mutex_destroy(&po->lock);
-	po->staging = NULL;
+	swap_queue_fini(&mem->pageout.queue);
+	pthread_mutex_destroy(&mem->pageout.lock);
 }
 
 int __pageout_claim(struct mem *mem, uint64_t idx)
@@ -57,28 +34,22 @@ int __pageout_claim(struct mem *mem, uint64_t idx)
 		return -EBUSY;
 	if (f->content != FRAME_RESIDENT)
 		return -EINVAL;
+	if (f->parked)
+		__probation_leave(mem, idx);
 	f->busy = FRAME_PAGE_OUT;
 	/* The page loses its write protection on its way. */
 	f->armed = 0;
 	return 0;
 }
 
-static uint8_t *staged(struct pageout *po, unsigned int i)
+static uint8_t *staged(const struct mem *mem, unsigned int i)
 {
-	return po->staging + (size_t)i * MEM_PAGE_SIZE;
+	return probation_hva(mem, mem->pageout.page[i].idx);
 }
 
-static void publish_resident(struct mem *mem, uint64_t idx, bool referenced)
+static void add_page(struct pageout *po, uint64_t idx)
 {
-	bool wake;
-
-	frame_lock(mem, idx);
-	if (referenced)
-		mem->frames[idx].referenced = 1;
-	wake = __frame_publish(mem, idx);
-	frame_unlock(mem, idx);
-	if (wake)
-		uffd_wake(mem->uffd, mem_hva(mem, idx), MEM_PAGE_SIZE);
+	po->page[po->nr++] = (struct pageout_page){ .idx = idx };
 }
 
 /* Move what can be moved; frames whose page is in use stay as they are. */
@@ -86,30 +57,18 @@ static void move_out(struct mem *mem, const uint64_t *idx, unsigned int nr)
 {
 	struct pageout *po = &mem->pageout;
 	unsigned int i = 0;
-	unsigned int run, k;
-	size_t moved;
+	unsigned int run, end;
 	int err;
 
-	po->nr = 0;
 	while (i < nr) {
 		run = 1;
 		while (i + run < nr && idx[i + run] == idx[i] + run)
 			run++;
-		err = uffd_move(mem->uffd, staged(po, po->nr),
-				mem_hva(mem, idx[i]),
-				(size_t)run * MEM_PAGE_SIZE, &moved);
-		for (k = 0; k < moved / MEM_PAGE_SIZE; k++, i++)
-			po->page[po->nr++] =
-				(struct pageout_page){ .idx = idx[i] };
-		if (err) {
-			/* In use by the kernel, shared by KSM: later, perhaps. */
-			if (err != -EBUSY && err != -EAGAIN)
-				mem_fatal(
-					mem, err,
-					"cannot move guest memory out of the way: the host needs a working UFFDIO_MOVE");
-			publish_resident(mem, idx[i], true);
-			i++;
-		}
+		err = probation_move_out(mem, idx[i], &run);
+		for (end = i + run; i < end; i++)
+			add_page(po, idx[i]);
+		if (err)
+			frame_publish_resident(mem, idx[i++], true);
 	}
 }
 
@@ -118,12 +77,13 @@ static bool is_zero(const uint8_t *page)
 	return !page[0] && !memcmp(page, page + 1, MEM_PAGE_SIZE - 1);
 }
 
-static void find_zeros(struct pageout *po)
+static void find_zeros(struct mem *mem)
 {
+	struct pageout *po = &mem->pageout;
 	unsigned int i;
 
 	for (i = 0; i < po->nr; i++)
-		po->page[i].zero = is_zero(staged(po, i));
+		po->page[i].zero = is_zero(staged(mem, i));
 }
 
 static void keep(struct pageout *po, unsigned int i, unsigned int nr)
@@ -133,9 +93,10 @@ static void keep(struct pageout *po, unsigned int i, unsigned int nr)
 }
 
 /* The @nr pages from staged page @i on go to @slot: with those before if they can. */
-static void add_write(struct pageout *po, unsigned int i, uint32_t slot,
+static void add_write(struct mem *mem, unsigned int i, uint32_t slot,
 		      uint32_t nr)
 {
+	struct pageout *po = &mem->pageout;
 	struct swap_io *last = po->nr_ios ? &po->io[po->nr_ios - 1] : NULL;
 	uint32_t k;
 
@@ -143,11 +104,11 @@ static void add_write(struct pageout *po, unsigned int i, uint32_t slot,
 		po->page[i + k].slot = slot + k;
 	if (last && last->slot + last->nr == slot &&
 	    (uint8_t *)last->buf + (size_t)last->nr * MEM_PAGE_SIZE ==
-		    staged(po, i))
+		    staged(mem, i))
 		last->nr += nr;
 	else
 		po->io[po->nr_ios++] = (struct swap_io){
-			.buf = staged(po, i),
+			.buf = staged(mem, i),
 			.slot = slot,
 			.nr = nr,
 			.out = true,
@@ -179,7 +140,7 @@ static void plan_writes(struct mem *mem)
 			run = swap_alloc(mem->swap, po->page[i].idx, run,
 					 &slot);
 		if (run && mem->swap)
-			add_write(po, i, slot, run);
+			add_write(mem, i, slot, run);
 		else
 			po->page[i].keep = !po->page[i].zero;
 		i += run ? run : 1;
@@ -189,10 +150,12 @@ static void plan_writes(struct mem *mem)
 static void write_failed(struct mem *mem, const struct swap_io *io)
 {
 	struct pageout *po = &mem->pageout;
-	size_t at = (size_t)((uint8_t *)io->buf - po->staging);
+	unsigned int i = 0;
 
+	while (staged(mem, i) != io->buf)
+		i++;
 	swap_free(mem->swap, io->slot, io->nr);
-	keep(po, (unsigned int)(at / MEM_PAGE_SIZE), io->nr);
+	keep(po, i, io->nr);
 	trouble_begin(
 		mem, TROUBLE_OUT, io->err,
 		io->err == -ENOSPC || io->err == -EDQUOT ?
@@ -241,6 +204,7 @@ static bool publish_out(struct mem *mem, struct pageout_page *p)
 		f->slot = p->slot;
 		mem_recount(mem, FRAME_RESIDENT, content, 1);
 		mem_count(&mem->count.swapped_out, !p->zero);
+		refault_left(mem, p->idx);
 		/* Nobody to wake: @waited was not set. */
 		__frame_publish(mem, p->idx);
 	}
@@ -248,49 +212,53 @@ static bool publish_out(struct mem *mem, struct pageout_page *p)
 	return ok;
 }
 
-static void move_back(struct mem *mem, unsigned int i)
+static void move_back(struct mem *mem, const struct pageout_page *p)
 {
-	struct pageout *po = &mem->pageout;
-	struct pageout_page *p = &po->page[i];
-	size_t moved;
-	int err;
-
-	/* The frame is still busy, so nothing else has filled its place. */
-	do {
-		err = uffd_move(mem->uffd, mem_hva(mem, p->idx), staged(po, i),
-				MEM_PAGE_SIZE, &moved);
-	} while (err == -EAGAIN);
-	if (err)
-		err = uffd_copy(mem->uffd, mem_hva(mem, p->idx), staged(po, i),
-				MEM_PAGE_SIZE);
-	if (err)
-		mem_fatal(mem, err,
-			  "the host has no memory left for the guest");
+	mem_count(&mem->count.reclaim_failed, p->keep);
+	probation_bring_back(mem, p->idx);
 	if (!p->zero && !p->keep)
 		swap_free(mem->swap, p->slot, 1);
-	publish_resident(mem, p->idx, true);
+	frame_publish_resident(mem, p->idx, true);
+}
+
+/* Of those that went; the others have left nothing there. */
+static void release(struct mem *mem)
+{
+	struct pageout *po = &mem->pageout;
+	unsigned int i, run;
+
+	for (i = 0; i < po->nr; i += run) {
+		run = 1;
+		while (i + run < po->nr &&
+		       po->page[i + run].idx == po->page[i].idx + run)
+			run++;
+		madvise(staged(mem, i), (size_t)run * MEM_PAGE_SIZE,
+			MADV_DONTNEED);
+	}
 }
 
 unsigned int pageout_batch(struct mem *mem, const uint64_t *idx,
-			   unsigned int nr)
+			   unsigned int nr, bool parked)
 {
 	struct pageout *po = &mem->pageout;
 	unsigned int out = 0;
 	unsigned int i;
 
 	pthread_mutex_lock(&po->lock);
-	move_out(mem, idx, nr);
-	find_zeros(po);
+	po->nr = 0;
+	for (i = 0; parked && i < nr; i++)
+		add_page(po, idx[i]);
+	if (!parked)
+		move_out(mem, idx, nr);
+	find_zeros(mem);
 	write_staged(mem);
 	for (i = 0; i < po->nr; i++) {
 		if (publish_out(mem, &po->page[i]))
 			out++;
 		else
-			move_back(mem, i);
+			move_back(mem, &po->page[i]);
 	}
-	if (po->nr)
-		madvise(po->staging, (size_t)po->nr * MEM_PAGE_SIZE,
-			MADV_DONTNEED);
+	release(mem);
 	pthread_mutex_unlock(&po->lock);
 	limit_uncharge(mem, out);
 	return out;

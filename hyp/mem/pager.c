@@ -85,6 +85,13 @@ static bool resolve(struct mem *mem, uint64_t idx)
 			frame_unlock(mem, idx);
 			break;
 		}
+		if (f->parked) {
+			/* Wakes who sent the message: the page comes by a move. */
+			__probation_rescue(mem, idx);
+			frame_unlock(mem, idx);
+			latency_note(mem, MEM_WAIT_OTHER, since_ns);
+			break;
+		}
 		if (f->content == FRAME_RESIDENT || f->poisoned) {
 			frame_unlock(mem, idx);
 			/* Before the guest runs on and someone looks. */
@@ -132,7 +139,7 @@ static void resolve_write(struct mem *mem, uint64_t idx)
 		/* Once its discard is over it meets the marker. */
 		__frame_note_wait(mem, idx, MEM_WAIT_WRITE, since_ns);
 		frame_unlock(mem, idx);
-	} else if (f->content == FRAME_RESIDENT) {
+	} else if (f->content == FRAME_RESIDENT && !f->parked) {
 		__track_allow_write(mem, idx);
 		latency_note(mem, MEM_WAIT_WRITE, since_ns);
 		frame_unlock(mem, idx);

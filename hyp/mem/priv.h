@@ -12,6 +12,10 @@
  *	pager			pager thread		no one else looks
  *	fill_buffer		any thread		its lock, tried only
  *	reclaim			reclaim thread		no one else looks
+ *	reclaim.age[]		any thread		atomics, relaxed
+ *	probation.queue		reclaim thread		no one else looks
+ *	probation.nr		any thread		atomics; stripes to write
+ *	refault.left[]		any thread		stripe of the frame
  *	track.blocks		any thread		atomics; set and cleared
  *						under a stripe of the block
  *	trouble			any thread		trouble.lock, atomics
@@ -36,7 +40,9 @@
 #include "hyp/mem/mem.h"
 #include "hyp/mem/pageout.h"
 #include "hyp/mem/pager.h"
+#include "hyp/mem/probation.h"
 #include "hyp/mem/reclaim.h"
+#include "hyp/mem/refault.h"
 #include "hyp/mem/swap.h"
 #include "hyp/mem/track.h"
 #include "hyp/mem/trouble.h"
@@ -57,6 +63,9 @@ struct mem_counters {
 	_Atomic uint64_t fault_discard, device_fills;
 	_Atomic uint64_t release_batches, busy_waits, scans;
 	_Atomic uint64_t readahead, readahead_hits;
+	_Atomic uint64_t reclaim_rounds, reclaim_urgent, reclaim_failed;
+	_Atomic uint64_t limit_waits;
+	_Atomic uint64_t parked[PROBATION_NR], rescued[PROBATION_NR];
 };
 
 struct mem {
@@ -80,7 +89,9 @@ struct mem {
 	struct pageout pageout;
 	struct pager pager;
 	struct fill_buffer fill_buffer;
+	struct probation probation;
 	struct reclaim reclaim;
+	struct refault refault;
 	struct track track;
 	struct trouble trouble;
 	struct watch watch;
@@ -133,6 +144,11 @@ static inline uint64_t mem_gfn(const struct mem *mem, uint64_t idx)
 
 	(void)mem;
 	return idx < low ? idx : idx - low + (MEM_HOLE_END >> MEM_PAGE_SHIFT);
+}
+
+static inline uint64_t mem_nr_blocks(const struct mem *mem)
+{
+	return (mem->nr_frames + FRAME_BLOCK - 1) / FRAME_BLOCK;
 }
 
 static inline uint8_t *mem_hva(const struct mem *mem, uint64_t idx)

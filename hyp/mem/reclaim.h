@@ -5,6 +5,11 @@
  * Order: Unused; Volatile, longest first; Potentially Volatile that is known
  * unwritten; Stable, and what else is Potentially Volatile, by second chance to
  * the swap file.  Some Stable go before Volatile that keep coming back: balance.h.
+ *
+ * Volatile and Stable go through probation first (probation.h), so that what is
+ * in use stays.  It is filled behind each round in which nobody waits, and what has
+ * been there longest goes first; with pressure urgent, or nothing there, frames go
+ * at once.  Without pressure there are no rounds, and ageing costs nothing.
  */
 #ifndef HYP_MEM_RECLAIM_H
 #define HYP_MEM_RECLAIM_H
@@ -17,19 +22,21 @@
 
 #include "hyp/mem/balance.h"
 #include "hyp/mem/discard.h"
+#include "hyp/mem/evict.h"
 
 struct mem;
 
 #define RECLAIM_AGES 256u
 
 struct reclaim {
-	uint8_t *age;	    /* frame: generation first seen volatile, or 0 */
+	uint8_t *age; /* frame: generation first seen volatile, or 0; atomic */
 	uint64_t *aged;	    /* one bit a block: has a frame with an age */
 	uint8_t generation; /* 1 .. 255 */
 	uint64_t hand;	    /* block where the next scan for V begins */
 	uint64_t clock;	    /* block where the next page-out begins */
 	uint64_t by_age[RECLAIM_AGES];
 	struct balance balance;
+	struct evict_size size[PROBATION_NR];
 	struct discard_batch batch;
 	/* mem_discard(): written by the asker while @asked is 0, then reclaim's */
 	_Atomic uint64_t asked; /* frames; 0: nothing is */
@@ -44,15 +51,6 @@ struct reclaim {
 /** reclaim_init() - Return: 0 or -ENOMEM */
 int reclaim_init(struct mem *mem);
 void reclaim_fini(struct mem *mem);
-
-/**
- * reclaim_scan() - one pass over the table: Volatile frames are aged, Unused go
- * @mem:  memory
- * @need: stop to discard when the batch has freed or committed so many frames
- *
- * Context: reclaim's thread, or none is running.
- */
-void reclaim_scan(struct mem *mem, uint64_t need);
 
 /** reclaim_thread() - body of the thread; @arg is a struct mem */
 void *reclaim_thread(void *arg);

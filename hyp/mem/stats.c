@@ -22,6 +22,7 @@ void mem_get_stats(struct mem *mem, struct mem_stats *out)
 {
 	struct mem_counters *c = &mem->count;
 	uint64_t limit = atomic_load(&mem->limit.limit);
+	unsigned int i;
 
 	*out = (struct mem_stats){
 		.frames = mem->nr_frames,
@@ -53,7 +54,25 @@ void mem_get_stats(struct mem *mem, struct mem_stats *out)
 		.busy_waits = atomic_load(&c->busy_waits),
 		.scans = atomic_load(&c->scans),
 		.stall_us = stall_us(mem),
+		.reclaim_rounds = atomic_load(&c->reclaim_rounds),
+		.reclaim_urgent = atomic_load(&c->reclaim_urgent),
+		.limit_waits = atomic_load(&c->limit_waits),
+		.probation =
+			atomic_load(&mem->probation.nr[PROBATION_VOLATILE]) +
+			atomic_load(&mem->probation.nr[PROBATION_STABLE]),
+		.parked = atomic_load(&c->parked[PROBATION_VOLATILE]) +
+			  atomic_load(&c->parked[PROBATION_STABLE]),
+		.rescued_volatile =
+			atomic_load(&c->rescued[PROBATION_VOLATILE]),
+		.rescued_stable = atomic_load(&c->rescued[PROBATION_STABLE]),
+		.reclaim_failed = atomic_load(&c->reclaim_failed),
 	};
+	for (i = 0; i < MEM_DISTANCES; i++) {
+		out->refault_discarded[i] =
+			atomic_load(&mem->refault.after[REFAULT_DISCARDED][i]);
+		out->refault_swapped[i] =
+			atomic_load(&mem->refault.after[REFAULT_SWAPPED][i]);
+	}
 }
 
 void mem_get_dist(struct mem *mem, struct mem_dist *out)

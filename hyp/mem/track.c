@@ -37,7 +37,8 @@ static bool __may_arm(struct mem *mem, uint64_t idx)
 	 * Not what is Potentially Volatile already: arming would clear the
 	 * record (R-POT-8).
 	 */
-	return f->content == FRAME_RESIDENT && !f->busy && !f->pins &&
+	return f->content == FRAME_RESIDENT && !f->parked && !f->busy &&
+	       !f->pins &&
 	       state_usage(mem, state_read(mem, idx)) == ESSA_STABLE;
 }
 

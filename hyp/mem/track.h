@@ -43,7 +43,8 @@ void track_fini(struct mem *mem);
  * @idx: first frame
  * @nr:  frames
  *
- * Leaves out what is not Stable, not resident, busy, or in use by a device.
+ * Leaves out what is not Stable, not resident, busy, in probation, or in use by a
+ * device.
  * Context: no stripe held.
  * Return: 0; -ECANCELED if the VM is stopping, or the errno of the host kernel:
  * none of them is armed then.

@@ -35,6 +35,8 @@ GET(fault_stale, r->mem.fault_stale)
 GET(fault_discard, r->mem.fault_discard)
 GET(busy_waits, r->mem.busy_waits)
 GET(scans, r->mem.scans)
+GET(parked, r->mem.parked)
+GET(rescued, r->mem.rescued_volatile + r->mem.rescued_stable)
 GET(resident_peak, r->mem.resident_peak)
 /* What the guest reads again, and what goes to and comes from the swap file. */
 GET(host_io_pages,
@@ -65,6 +67,8 @@ static const struct field fields[] = {
 	FIELD(fault_discard, "faults: discarded"),
 	FIELD(busy_waits, "waits for a release"),
 	FIELD(scans, NULL),
+	FIELD(parked, "in probation"),
+	FIELD(rescued, "  and rescued"),
 	FIELD(resident_peak, "most resident"),
 	FIELD(host_io_pages, "host I/O"),
 	FIELD(failures, "failures"),

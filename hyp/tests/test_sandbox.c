@@ -86,7 +86,7 @@ static const struct probe {
 	{ "UFFDIO_WRITEPROTECT", IOCTL(UFFDIO_WRITEPROTECT),
 	  ACCESS " pager reclaim" },
 	{ "UFFDIO_POISON", IOCTL(UFFDIO_POISON), "balloon reclaim" },
-	{ "UFFDIO_MOVE", IOCTL(UFFDIO_MOVE), "reclaim" },
+	{ "UFFDIO_MOVE", IOCTL(UFFDIO_MOVE), ACCESS " pager reclaim" },
 	{ "UFFDIO_REGISTER", IOCTL(UFFDIO_REGISTER), NOBODY },
 	{ "TCSETS", IOCTL(TCSETS), "main" },
 	{ "TIOCSTI", IOCTL(TIOCSTI), NOBODY },
@@ -285,7 +285,7 @@ static void move_with_hooks(const void *role)
 {
 	prepare(true);
 	must(!sandbox_enter(role), 1);
-	ioctl(-1, UFFDIO_MOVE, NULL);
+	ioctl(-1, UFFDIO_POISON, NULL);
 	syscall(SYS_io_uring_enter, -1);
 	leave(0);
 }

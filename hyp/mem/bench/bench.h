@@ -4,7 +4,8 @@
  * locked exchanges, on the same frames.
  *
  * Nothing but the benchmark runs on this memory, no pager and no guest: what is
- * compared is one thread's work, in processor time of that thread.
+ * compared is one thread's work, in processor time of that thread.  But for what
+ * says that it is elapsed.
  */
 #ifndef HYP_MEM_BENCH_H
 #define HYP_MEM_BENCH_H
@@ -69,6 +70,9 @@ void fault_add(struct bench *b);
 void fault_round(struct bench *b, unsigned int round);
 void mechanism_add(struct bench *b);
 void mechanism_round(struct bench *b, unsigned int round);
+void cut_add(struct bench *b);
+void cut_round(struct bench *b, unsigned int round);
+void cut_end(void);
 void release_add(struct bench *b);
 void release_round(struct bench *b, unsigned int round);
 void pagein_add(struct bench *b);

@@ -101,7 +101,7 @@ void bench_page_out(struct mem *mem, const uint64_t *idx, unsigned int nr)
 				   "cannot page out");
 			frame_unlock(mem, idx[i]);
 		}
-		if (pageout_batch(mem, idx, n) != n)
+		if (pageout_batch(mem, idx, n, false) != n)
 			abort();
 	}
 }
@@ -116,6 +116,7 @@ int main(int argc, char **argv)
 		{ fault_add, fault_round, NULL },
 		{ ahead_add, ahead_round, NULL },
 		{ reclaim_add, reclaim_round, NULL },
+		{ cut_add, cut_round, cut_end },
 	};
 	static struct bench b;
 

@@ -105,7 +105,7 @@ static double bare(const struct runs *r)
 #define READERS	 8u
 #define IN_TURNS 1024u /* pages of the pager's turn */
 
-static unsigned int pager_line[2];
+static unsigned int pager_line[2], rescue_line;
 
 struct reader {
 	pthread_t thread;
@@ -122,6 +122,27 @@ static void *read_pages(void *arg)
 		    runs[0].first[i] + 1)
 			abort();
 	return NULL;
+}
+
+/* Into probation, where a touch is no read. */
+static void park(const struct runs *r)
+{
+	uint64_t idx;
+	unsigned int i;
+
+	pthread_mutex_lock(&mem->pageout.lock);
+	for (i = 0; i < r->nr; i++) {
+		idx = r->first[i];
+		*word(idx) = idx + 1;
+		frame_lock(mem, idx);
+		mem->frames[idx].busy = FRAME_PARK;
+		frame_unlock(mem, idx);
+		/* Nobody takes it from the queue. */
+		mem->probation.queue[PROBATION_STABLE].tail =
+			mem->probation.queue[PROBATION_STABLE].head;
+		probation_park(mem, PROBATION_STABLE, &idx, 1);
+	}
+	pthread_mutex_unlock(&mem->pageout.lock);
 }
 
 /* Elapsed time of a page, when all of them want one. */
@@ -174,6 +195,8 @@ void pagein_add(struct bench *b)
 	pager_line[1] = bench_add(b, "page-in", "pager, io_uring",
 				  "8 threads, elapsed", "ns/page",
 				  pager_line[0]);
+	rescue_line = bench_add(b, "page-in", "pager, probation",
+				"8 threads, elapsed", "ns/page", pager_line[0]);
 }
 
 void pagein_round(struct bench *b, unsigned int round)
@@ -198,4 +221,10 @@ void pagein_round(struct bench *b, unsigned int round)
 		b->line[pager_line[side]].v[round] = pager(side);
 	}
 	mem->pager.in.queue.has_ring = pager_line[1];
+	if (!rescue_line)
+		return;
+	bench_resident(mem, &runs[0]);
+	park(&runs[0]);
+	b->line[rescue_line].v[round] = pager(true);
+	bench_resident(mem, &runs[0]);
 }

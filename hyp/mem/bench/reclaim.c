@@ -2,6 +2,7 @@
 /* A pass of reclaim over a 64 GiB guest that has little to find. */
 #include <string.h>
 
+#include "hyp/mem/ages.h"
 #include "hyp/mem/bench/bench.h"
 
 static const struct filling {
@@ -39,7 +40,7 @@ static double measure(unsigned int k)
 
 	mem->reclaim.scan = kinds[k].scan;
 	start = cpu_ns();
-	reclaim_scan(mem, 0);
+	ages_scan(mem, 0);
 	return (double)(cpu_ns() - start) * 1000 / (double)mem->nr_frames;
 }
 

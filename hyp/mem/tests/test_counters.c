@@ -16,8 +16,8 @@ static bool is_in(uintptr_t low, uintptr_t high, const void *addr,
 }
 
 /*
- * Resident frames, of /proc/self/smaps.  What is on its way out of RAM is in the
- * staging area.
+ * Resident frames, of /proc/self/smaps.  What is in probation, or on its
+ * way out of RAM, is in the area.
  */
 static uint64_t rss_of(struct vm *vm)
 {
@@ -31,8 +31,7 @@ static uint64_t rss_of(struct vm *vm)
 	while (fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%lx-%lx ", &low, &high) == 2)
 			ours = is_in(low, high, vm->ram, SIZE) ||
-			       is_in(low, high, vm->mem->pageout.staging,
-				     PAGEOUT_BATCH * MEM_PAGE_SIZE);
+			       is_in(low, high, vm->mem->probation.area, SIZE);
 		else if (ours && sscanf(line, "Rss: %lu kB", &kib) == 1)
 			sum += kib / 4;
 	}
@@ -92,12 +91,16 @@ static void settle_all(struct vm *vm)
 		settle(vm, i);
 }
 
-/* Frames that have come or gone so far. */
+/*
+ * Pages that have come, gone, or moved between RAM and the area of probation, where
+ * smaps may see one twice, or not at all.
+ */
 static uint64_t nr_moved(struct vm *vm)
 {
 	struct mem_stats st = stats(vm);
 
-	return st.swapped_in + st.swapped_out;
+	return st.swapped_in + st.swapped_out + st.parked +
+	       st.rescued_volatile + st.rescued_stable;
 }
 
 static void resident_frames_are_what_the_kernel_counts(void **s)

@@ -26,7 +26,7 @@ static void core_dump_has_nothing_of_the_guest(void **s)
 	vm_start(&vm, CFG(.hinting = true));
 	/* RAM, what is on its way out of it, and what is on its way back. */
 	assert_true(has_vm_flag(vm.ram, " dd"));
-	assert_true(has_vm_flag(vm.mem->pageout.staging, " dd"));
+	assert_true(has_vm_flag(vm.mem->probation.area, " dd"));
 	assert_true(has_vm_flag(vm.mem->pager.in.buf, " dd"));
 	assert_true(has_vm_flag(vm.mem->pager.in.ahead.pages, " dd"));
 	vm_end(&vm);

@@ -238,7 +238,7 @@ static void write_during_page_out_is_kept(void **s)
 	w = (struct writer){ &vm, 5, 56, GUEST_GAVE_UP };
 	assert_int_equal(pthread_create(&thread, NULL, write_it, &w), 0);
 	WAIT_UNTIL(is_waited(&vm, 5));
-	assert_int_equal(pageout_batch(vm.mem, &idx, 1), 0);
+	assert_int_equal(pageout_batch(vm.mem, &idx, 1, false), 0);
 	pthread_join(thread, NULL);
 	assert_int_equal(w.result, GUEST_OK);
 	assert_int_equal(discard(&vm, 5), -EBUSY);

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "hyp/mem/priv.h"
 #include "hyp/mem/tests/guest.h"
 
 #define NR_GUESTS 3u
@@ -340,7 +341,13 @@ static void expect_true_account(struct stress *st)
 			 0);
 	for (i = 0; i < NR_FRAMES; i++)
 		n += here[i] & 1;
-	assert_int_equal(n, s.resident);
+	assert_int_equal(n, s.resident - s.probation);
+	assert_int_equal(mincore(st->mem->probation.area,
+				 sizeof(here) * MEM_PAGE_SIZE, here),
+			 0);
+	for (i = 0, n = 0; i < NR_FRAMES; i++)
+		n += here[i] & 1;
+	assert_int_equal(n, s.probation);
 }
 
 static void stress_end(struct stress *st)

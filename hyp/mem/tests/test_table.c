@@ -5,6 +5,7 @@
  */
 #include <sys/mman.h>
 
+#include "hyp/mem/ages.h"
 #include "hyp/mem/tests/vm.h"
 
 #define GIB (1ull << 30)
@@ -143,7 +144,7 @@ static void a_pass_ages_all_frames_and_only_them(void **s)
 			}
 			r->scan = all[round % nr].scan;
 			r->generation = (uint8_t)(round + 1);
-			reclaim_scan(mem, 0);
+			ages_scan(mem, 0);
 			check_ages(mem, before, (uint8_t)(round + 1));
 		}
 		free(before);
