@@ -14,6 +14,8 @@
 #define MISS_COSTS 2u
 /* New windows of one page before one of two. */
 #define TRY_EVERY 16u
+/* New windows until one is judged: what is not wrong is used sooner, mostly. */
+#define JUDGED_AFTER 8u
 /* One window is no more than this part of the limit. */
 #define LIMIT_PART 128u
 
@@ -81,6 +83,14 @@ static void score(struct mem *mem, bool hit)
 		a->score -= a->score < MISS_COSTS ? a->score : MISS_COSTS;
 }
 
+/* Nobody has filled the frame.  What else became of it says nothing. */
+static bool __has_copy(const struct mem *mem, uint64_t idx)
+{
+	const struct frame *f = &mem->frames[idx];
+
+	return f->ahead && f->content == FRAME_PRESERVED;
+}
+
 /* Is the copy still what the frame has?  Give it up in any case. */
 static bool take_back(struct mem *mem, struct ahead_window *w)
 {
@@ -88,18 +98,33 @@ static bool take_back(struct mem *mem, struct ahead_window *w)
 	bool untouched;
 
 	frame_lock(mem, w->probe);
-	untouched = f->ahead && f->content == FRAME_PRESERVED;
+	untouched = __has_copy(mem, w->probe);
 	f->ahead = 0;
 	frame_unlock(mem, w->probe);
 	w->probe = AHEAD_NONE;
 	return untouched;
 }
 
-/* Its place is needed.  What else had the frame meanwhile says nothing. */
+/* Some windows later.  It may be touched yet. */
+static void judge(struct mem *mem, struct ahead_window *w)
+{
+	bool untouched;
+
+	if (w->probe == AHEAD_NONE || w->judged)
+		return;
+	frame_lock(mem, w->probe);
+	untouched = __has_copy(mem, w->probe);
+	frame_unlock(mem, w->probe);
+	w->judged = true;
+	if (untouched)
+		score(mem, false);
+}
+
+/* Its place is needed. */
 static void retire(struct mem *mem, struct ahead_window *w)
 {
-	if (w->probe != AHEAD_NONE && take_back(mem, w))
-		score(mem, false);
+	if (w->probe != AHEAD_NONE)
+		take_back(mem, w);
 }
 
 static struct ahead_window *oldest(struct ahead *a)
@@ -154,6 +179,7 @@ static void set_bounds(struct mem *mem, struct ahead_window *w, uint64_t idx)
 	if (w->end > high)
 		w->end = high;
 	w->nr_ahead = 0;
+	w->judged = false;
 }
 
 static struct ahead_window *new_window(struct mem *mem, uint64_t idx)
@@ -161,6 +187,8 @@ static struct ahead_window *new_window(struct mem *mem, uint64_t idx)
 	struct ahead *a = &mem->pager.in.ahead;
 	struct ahead_window *w = oldest(a);
 
+	judge(mem, &a->window[(a->hand + AHEAD_WINDOWS - JUDGED_AFTER) %
+			      AHEAD_WINDOWS]);
 	retire(mem, w);
 	w->size = 1u << a->score / QUARTERS;
 	if (w->size == 1 && ++a->tries % TRY_EVERY == 0)

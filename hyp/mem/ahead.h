@@ -7,7 +7,7 @@
  * page of each read, any of them, is not mapped but kept here: the probe.  Its
  * frame stays preserved, slot and all, and is not charged; what is kept is a copy
  * of the slot.  A touch of it is a hit, for the whole of what was read ahead with
- * it; a probe that nobody has touched when its place is needed is a miss.
+ * it; a probe that nobody has touched some windows later is a miss.
  *
  *	- A fault just behind (or before) a window continues it: a stream.  Its
  *	  window doubles while the probes are hit, and a hit has the next window
@@ -42,6 +42,7 @@ struct ahead_window {
 	unsigned int size;   /* what was wanted */
 	unsigned int nr_ahead;
 	int8_t step;  /* of a stream: 1, -1; else 0 */
+	bool judged;  /* a miss so far */
 	bool reading; /* the probe is on its way: not to be given away */
 	uint8_t *page;
 };
