@@ -11,6 +11,7 @@ case $O in
 *) O=$top/$O ;;
 esac
 HYP=${HYP:-$O/hyp/hyp}
+HYPD=${HYPD:-$O/hyp/hypd/hypd}
 KERNEL=${KERNEL:-$O/kernel/bzImage}
 STOCK_KERNEL=${STOCK_KERNEL:-$O/lab/vmlinuz}
 INITRD=${INITRD:-$O/initrd.cpio.gz}

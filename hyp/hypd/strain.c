@@ -22,12 +22,34 @@ static double grown(uint64_t now, uint64_t last)
 	return now > last ? (double)(now - last) : 0;
 }
 
-static double cost_of(const struct policy_counters *now,
-		      const struct policy_counters *last)
+/*
+ * What is written because a limit has been lowered is no sign of need, or lowering
+ * one would be the reason to raise it again.
+ */
+static double swapped_of_need(struct strain *s, const struct policy_vm *vm)
 {
+	double out = grown(vm->counters.swapped_out, s->last.swapped_out);
+	/* Reclaim goes a little below, and may have been there already. */
+	uint64_t goal = vm->limit - vm->limit / 32;
+	uint64_t had = s->had > vm->charged ? s->had : vm->charged;
+	double forgiven;
+
+	if (vm->limit < s->limit && had > goal)
+		s->forgiven =
+			fmax(s->forgiven, (double)(had - goal) / POLICY_PAGE);
+	s->limit = vm->limit;
+	s->had = vm->charged;
+	forgiven = fmin(out, s->forgiven);
+	s->forgiven -= forgiven;
+	return out - forgiven;
+}
+
+static double cost_of(struct strain *s, const struct policy_vm *vm)
+{
+	const struct policy_counters *now = &vm->counters, *last = &s->last;
 	double cost =
 		grown(now->fault_discard, last->fault_discard) * COST_DISCARD +
-		grown(now->swapped_out, last->swapped_out) * COST_SWAPPED;
+		swapped_of_need(s, vm) * COST_SWAPPED;
 
 	if (now->has_stall && last->has_stall)
 		return cost +
@@ -62,10 +84,12 @@ void strain_update(struct strain *s, const struct policy_vm *vm,
 				      .at_ms = now_ms,
 				      .active_ms = now_ms,
 				      .charged = vm->charged,
+				      .limit = vm->limit,
+				      .had = vm->charged,
 				      .last = vm->counters };
 		return;
 	}
-	cost = cost_of(&vm->counters, &s->last);
+	cost = cost_of(s, vm);
 	s->last = vm->counters;
 	s->rate *= exp(-(double)(now_ms - s->at_ms) / STRAIN_TAU_MS);
 	s->rate += cost * 1000 / STRAIN_TAU_MS;

@@ -28,6 +28,8 @@ struct strain {
 	uint64_t active_ms; /* when it last did something */
 	uint64_t charged;   /* then */
 	struct policy_counters last;
+	uint64_t limit, had; /* when last looked at; charged then */
+	double forgiven;     /* pages that a lowered limit may yet cost */
 };
 
 /** strain_update() - take in what @vm's figures say at @now_ms */

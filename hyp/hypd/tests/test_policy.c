@@ -88,7 +88,23 @@ static void decide(struct world *w)
 	w->next_ms = w->policy->decide(&w->host, w->vms, w->nr);
 }
 
-/* What the mechanism and the guests make of it, in no time. */
+/* All that goes is stable memory: it is written. */
+static void shrink(struct world *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->nr; i++) {
+		struct policy_vm *vm = &w->vms[i];
+
+		if (vm->charged <= vm->limit)
+			continue;
+		vm->counters.swapped_out +=
+			(vm->charged - vm->limit) / POLICY_PAGE;
+		vm->charged = vm->limit;
+	}
+}
+
+/* What the mechanism makes of it; the guests follow before the next look. */
 static void obey(struct world *w)
 {
 	size_t i;
@@ -97,14 +113,13 @@ static void obey(struct world *w)
 		struct policy_vm *vm = &w->vms[i];
 
 		vm->limit = vm->budget;
-		if (vm->charged > vm->limit)
-			vm->charged = vm->limit;
 		vm->balloon_target = vm->balloon_actual = vm->want_balloon;
 	}
 }
 
 static void pass(struct world *w, uint64_t ms)
 {
+	shrink(w);
 	w->host.now_ms += ms;
 	decide(w);
 	obey(w);
@@ -378,18 +393,22 @@ static void small_changes_are_not_made(void **state)
 
 	(void)state;
 	begin(&w, &policy_share, 256 * MIB);
-	add(&w, 256 * MIB, 64 * MIB)->charged = 100 * MIB;
 	add(&w, 256 * MIB, 64 * MIB);
-	w.working[1] = 256 * MIB;
+	add(&w, 256 * MIB, 64 * MIB);
+	w.working[0] = w.working[1] = 256 * MIB;
 	live_for(&w, 60);
 	a = w.vms[0].budget;
 	b = w.vms[1].budget;
 	for (t = 0; t < 100; t++) {
-		w.vms[0].charged = a - MIB + (t % 2 ? 0 : 256 * KIB);
+		w.host.limit_bytes = 256 * MIB + (t % 2 ? 0 : 512 * KIB);
 		live(&w);
 		assert_int_equal(w.vms[0].budget, a);
 		assert_int_equal(w.vms[1].budget, b);
 	}
+	/* What is worth it is. */
+	w.host.limit_bytes = 300 * MIB;
+	live(&w);
+	assert_int_equal(w.vms[0].budget, 150 * MIB);
 	end(&w);
 }
 
@@ -470,7 +489,7 @@ static void the_tax_does_not_come_back_for_what_was_wanted(void **state)
 	end(&w);
 }
 
-static void where_the_host_suffers_idle_memory_is_given_back(void **state)
+static void where_the_host_suffers_spare_memory_is_given_back(void **state)
 {
 	struct world w;
 
@@ -483,6 +502,15 @@ static void where_the_host_suffers_idle_memory_is_given_back(void **state)
 	w.host.pressed = true;
 	pass(&w, 1000);
 	assert_in_range(w.vms[0].budget, 64 * MIB, 110 * MIB);
+	w.host.pressed = false;
+	pass(&w, 1000);
+	assert_int_equal(w.vms[0].budget, 512 * MIB);
+	/* Of who is active, too, but not what it needs to go on. */
+	w.vms[0].charged = 150 * MIB;
+	w.host.pressed = true;
+	pass(&w, 1000);
+	assert_false(w.vms[0].idle);
+	assert_in_range(w.vms[0].budget, 151 * MIB, 200 * MIB);
 	end(&w);
 }
 
@@ -680,7 +708,7 @@ int main(void)
 		cmocka_unit_test(
 			the_tax_does_not_come_back_for_what_was_wanted),
 		cmocka_unit_test(
-			where_the_host_suffers_idle_memory_is_given_back),
+			where_the_host_suffers_spare_memory_is_given_back),
 		cmocka_unit_test(static_gives_entitlements),
 		cmocka_unit_test(policies_are_found_by_name),
 		cmocka_unit_test(balloons_are_slow_and_never_below_the_budget),
