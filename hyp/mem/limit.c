@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Resident limit; the rules are in limit.h. */
+#include <assert.h>
 #include <errno.h>
 #include <time.h>
 
@@ -147,6 +148,7 @@ int limit_charge(struct mem *mem, uint64_t nr)
 
 	if (limit_try_charge(mem, nr))
 		return 0;
+	assert(nr == 1);
 	mem_count(&mem->count.limit_waits, 1);
 	pthread_mutex_lock(&l->lock);
 	seen = l->idle_rounds;
@@ -218,6 +220,14 @@ bool limit_is_urgent(struct mem *mem)
 
 	return atomic_load(&l->waiters) ||
 	       atomic_load(&l->charged) > atomic_load(&l->limit);
+}
+
+bool limit_is_short(struct mem *mem)
+{
+	struct limit *l = &mem->limit;
+
+	return atomic_load(&l->waiters) &&
+	       atomic_load(&l->charged) >= atomic_load(&l->limit);
 }
 
 void limit_unpinned(struct mem *mem)

@@ -49,6 +49,7 @@ void limit_fini(struct limit *l);
 
 /**
  * limit_charge() - account for frames about to be filled; sleeps for room
+ * @nr: 1 where somebody might have to sleep: limit_is_short()
  *
  * Context: no stripe held, no frame busy by the caller: reclaim may need it.
  * Return: 0 or -ECANCELED (VM stopping or failed).
@@ -70,6 +71,14 @@ uint64_t limit_excess(struct mem *mem);
 
 /** limit_is_urgent() - somebody waits for room, or the limit was lowered below it all */
 bool limit_is_urgent(struct mem *mem);
+
+/**
+ * limit_is_short() - somebody waits for room, and there is none
+ *
+ * Not while there is some and the waiter, woken, has not run yet: then there is
+ * nothing to complain about.
+ */
+bool limit_is_short(struct mem *mem);
 
 /** limit_set() - new limit in frames; UINT64_MAX: none */
 void limit_set(struct mem *mem, uint64_t nr);
