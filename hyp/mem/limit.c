@@ -212,6 +212,14 @@ uint64_t limit_excess(struct mem *mem)
 	return minus(now, minus(limit, 2 * gap_of(limit)));
 }
 
+bool limit_is_stuck(struct mem *mem)
+{
+	struct limit *l = &mem->limit;
+
+	return atomic_load(&l->waiters) &&
+	       atomic_load(&l->charged) >= atomic_load(&l->limit);
+}
+
 void limit_unpinned(struct mem *mem)
 {
 	struct limit *l = &mem->limit;

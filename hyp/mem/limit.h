@@ -70,6 +70,13 @@ void limit_uncharge(struct mem *mem, uint64_t nr);
 /** limit_excess() - frames that reclaim should free now; 0: nothing to do */
 uint64_t limit_excess(struct mem *mem);
 
+/**
+ * limit_is_stuck() - is somebody waiting who cannot have even one frame?
+ *
+ * Who waits though there is one has been woken, and is about to take it.
+ */
+bool limit_is_stuck(struct mem *mem);
+
 /** limit_set() - new limit in frames; UINT64_MAX: none */
 void limit_set(struct mem *mem, uint64_t nr);
 

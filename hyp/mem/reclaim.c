@@ -510,7 +510,7 @@ void *reclaim_thread(void *arg)
 			trouble_end(mem, TROUBLE_ROOM);
 			if (limit_excess(mem))
 				limit_kick(mem);
-		} else if (atomic_load(&mem->limit.waiters)) {
+		} else if (limit_is_stuck(mem)) {
 			no_room(mem);
 			if (!trouble)
 				pause_ms = IDLE_PAUSE_MS;

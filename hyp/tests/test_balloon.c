@@ -290,17 +290,23 @@ static void poisoned_frames_are_kept(void **state)
 	assert_int_equal(state_of(f).reported, 1);
 }
 
+static void count_change(void *ctx)
+{
+	++*(unsigned int *)ctx;
+}
+
 static void the_guest_hears_of_a_new_target(void **state)
 {
 	struct fixture *f = *state;
 	const uint32_t actual = 3;
-	unsigned int seen;
+	unsigned int changes = 0, seen;
 
 	assert_int_equal(balloon_set_target(f->b, 1), -EINVAL);
 	assert_int_equal(balloon_set_target(f->b, DRIVER_RAM_BYTES + 4096),
 			 -EINVAL);
 	driver_start(&f->d, 0);
 	seen = driver_irqs(&f->d);
+	balloon_on_change(f->b, count_change, &changes);
 	assert_int_equal(balloon_set_target(f->b, 5 * 4096), 0);
 	driver_wait_irq(&f->d, seen);
 	assert_true(driver_get(&f->d, VIRTIO_MMIO_INTERRUPT_STATUS) &
@@ -308,9 +314,11 @@ static void the_guest_hears_of_a_new_target(void **state)
 	assert_int_equal(driver_get(&f->d, VIRTIO_MMIO_CONFIG), 5);
 	virtio_mmio_bus_ops.write(f->d.transport, VIRTIO_MMIO_CONFIG + 4,
 				  &actual, sizeof(actual));
+	assert_int_equal(changes, 1);
 	assert_int_equal(state_of(f).actual_bytes, 3 * 4096);
 	assert_int_equal(state_of(f).target_bytes, 5 * 4096);
 	driver_reset(&f->d);
+	assert_int_equal(changes, 2);
 	assert_int_equal(state_of(f).actual_bytes, 0);
 }
 

@@ -381,6 +381,32 @@ static void a_watch_is_answered_with_a_sample(void **state)
 	close(fd);
 }
 
+/* Nothing else tells of it: no swap, no hints, and less than the band. */
+static void that_a_lowered_limit_is_reached_is_an_event(void **state)
+{
+	const uint64_t limit = CONFIG_LIMIT_FLOOR / MEM_PAGE_SIZE;
+	int watcher = watch(20), fd = dial();
+	cJSON *sample;
+
+	(void)state;
+	touch(0, limit + BAND / 2);
+	assert_int_equal(mem_set_limit(rig->vm.mem, CONFIG_LIMIT_FLOOR), 0);
+	ask_ok(fd, "\"command\":\"share\",\"weight\":2");
+	do {
+		await(watcher, "share.weight", 2);
+	} while (has_heard(watcher, IDLE_MS));
+	assert_int_equal(mem_give_up(rig->vm.mem, 0, BAND / 2 - 1), 0);
+	assert_idle(watcher);
+	assert_int_equal(mem_give_up(rig->vm.mem, limit, 1), 0);
+	sample = next_event(watcher);
+	assert_int_equal(number(sample, "charged_bytes"), CONFIG_LIMIT_FLOOR);
+	assert_int_equal(number(sample, "limit_bytes"), CONFIG_LIMIT_FLOOR);
+	cJSON_Delete(sample);
+	assert_idle(watcher);
+	close(watcher);
+	close(fd);
+}
+
 static void bad_fields_are_named(void **state)
 {
 	static const struct {
@@ -563,6 +589,7 @@ static void who_is_slow_gets_the_newest(void **state)
 		ask_ok(fd, fields);
 		await(quick, "share.weight", i);
 	}
+	assert_int_equal(armed_timers(), 0);
 	/* What had been sent when it was not slow yet, and nothing between. */
 	await_soon(slow, "share.weight", 20, 3);
 	assert_idle(slow);
@@ -576,7 +603,7 @@ static void who_is_slow_gets_the_newest(void **state)
 
 static void who_goes_makes_room_for_another(void **state)
 {
-	int fds[CTL_MAX_TAKERS], fd = dial();
+	int fds[CTL_MAX_TAKERS], fd = dial(), plain;
 	unsigned int i, round;
 
 	(void)state;
@@ -597,6 +624,12 @@ static void who_goes_makes_room_for_another(void **state)
 		}
 	}
 	assert_int_equal(armed_timers(), 0);
+	/* Who comes in its place is not taken for it. */
+	plain = dial();
+	ask_ok(plain, "\"command\":\"info\"");
+	ask_ok(fd, "\"command\":\"share\",\"weight\":2");
+	assert_idle(plain);
+	close(plain);
 	close(fd);
 }
 
@@ -657,6 +690,9 @@ int main(void)
 		CASE(share_and_balloon_say_what_there_is),
 		cmocka_unit_test_setup_teardown(
 			without_balloon_and_swap_that_is_said, setup_bare,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			that_a_lowered_limit_is_reached_is_an_event, setup_bare,
 			teardown),
 	};
 

@@ -68,7 +68,7 @@ int balloon_create(struct balloon **out, struct mem *mem, uint64_t max_bytes,
  *	 call back
  * @ctx: its argument
  *
- * Before balloon_start().
+ * Before a guest runs.
  */
 void balloon_on_change(struct balloon *balloon, void (*fn)(void *ctx),
 		       void *ctx);

@@ -90,22 +90,6 @@ static void slot_is_the_frame_s_own_where_it_is_free(void **s)
 	swap_destroy(swap);
 }
 
-/* A descriptor in place of the swap file's, which is returned. */
-static int replace(struct vm *vm, int fd)
-{
-	int file = dup(vm->mem->swap->fd);
-
-	assert_true(file >= 0);
-	assert_true(dup2(fd, vm->mem->swap->fd) >= 0);
-	return file;
-}
-
-static void restore(struct vm *vm, int file)
-{
-	assert_true(dup2(file, vm->mem->swap->fd) >= 0);
-	close(file);
-}
-
 struct reader {
 	struct vm *vm;
 	uint64_t gfn;

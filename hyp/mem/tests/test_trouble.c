@@ -115,24 +115,6 @@ static void full_swap_file_is_waited_for_until_the_limit_is_raised(void **s)
 	vm_end(&vm);
 }
 
-/* A descriptor in place of the swap file's, which is returned. */
-static int replace(struct vm *vm, const char *path, int flags)
-{
-	int file = dup(vm->mem->swap->fd);
-	int fd = open(path, flags);
-
-	assert_true(file >= 0 && fd >= 0);
-	assert_true(dup2(fd, vm->mem->swap->fd) >= 0);
-	close(fd);
-	return file;
-}
-
-static void restore(struct vm *vm, int file)
-{
-	assert_true(dup2(file, vm->mem->swap->fd) >= 0);
-	close(file);
-}
-
 static void failed_write_leaves_the_page_and_is_tried_again(void **s)
 {
 	struct vm vm;
@@ -142,7 +124,7 @@ static void failed_write_leaves_the_page_and_is_tried_again(void **s)
 	vm_start(&vm, CFG(.hinting = true, .trouble = on_trouble));
 	put(&vm, 7, 7);
 	/* It can be read, not written. */
-	file = replace(&vm, "/dev/null", O_RDONLY);
+	file = replace_by(&vm, "/dev/null", O_RDONLY);
 	assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT, 7), -EBUSY);
 	assert_int_equal(atomic_load(&vm.trouble_calls), 1);
 	assert_non_null(strstr(atomic_load(&vm.trouble_what), "cannot write"));
@@ -184,9 +166,6 @@ static void *read_word(void *arg)
 	return NULL;
 }
 
-/* Nothing is mapped where slots of low numbers lie in there. */
-#define FAILS_TO_READ "/proc/self/mem"
-
 static void failed_read_keeps_who_wants_the_page_waiting(void **s)
 {
 	static const uint64_t gfns[] = { 1, 64, 3, 130 };
@@ -202,7 +181,7 @@ static void failed_read_keeps_who_wants_the_page_waiting(void **s)
 		assert_int_equal(test_cmd(&vm, ESSA_CMD_TEST_PAGE_OUT, gfns[i]),
 				 0);
 	}
-	file = replace(&vm, FAILS_TO_READ, O_RDWR);
+	file = replace_by(&vm, FAILS_TO_READ, O_RDWR);
 	/* Two vCPUs and two devices. */
 	for (i = 0; i < 4; i++) {
 		r[i] = (struct reader){ .vm = &vm,
@@ -271,7 +250,7 @@ static void ending_vm_waits_for_nobody(void **s)
 					.device = true };
 	}
 	resident = stats(&vm).resident;
-	file = replace(&vm, FAILS_TO_READ, O_RDWR);
+	file = replace_by(&vm, FAILS_TO_READ, O_RDWR);
 	pthread_create(&r[0].thread, NULL, read_word, &r[0]);
 	WAIT_UNTIL(atomic_load(&vm.trouble_err));
 	mem_bear_trouble(vm.mem, false);

@@ -11,7 +11,10 @@
 /* More is a call that was lost. */
 #define PATIENCE_MS 60000
 #define NR_ROUNDS   20000u
-#define NR_MAKERS   3
+#define NR_MAKERS   2
+/* Looks between two that give the processor away; time to arm, in loads. */
+#define NR_SPINS 1024u
+#define NR_LOADS 64u
 
 struct told {
 	struct vm vm; /* first: a test VM's ctx is itself */
@@ -182,6 +185,36 @@ static void what_happened_before_is_told_at_once(void **state)
 	told_end(&t);
 }
 
+static void *get_first(void *arg)
+{
+	struct told *t = arg;
+
+	assert_int_equal(get(&t->vm, 0), 7);
+	return NULL;
+}
+
+/* A disk may take its time, and one that fails takes all there is. */
+static void a_fault_is_news_before_its_page_is_read(void **state)
+{
+	pthread_t guest;
+	struct told t;
+	int file;
+
+	(void)state;
+	told_start(&t, CFG(.hinting = true, .trouble = on_trouble));
+	put(&t.vm, 0, 7);
+	assert_int_equal(test_cmd(&t.vm, ESSA_CMD_TEST_PAGE_OUT, 0), 0);
+	arm_now(&t, FRAMES);
+	file = replace_by(&t.vm, FAILS_TO_READ, O_RDWR);
+	assert_int_equal(pthread_create(&guest, NULL, get_first, &t), 0);
+	await_call(&t);
+	assert_int_equal(stats(&t.vm).preserved, 1);
+	restore(&t.vm, file);
+	mem_retry(t.vm.mem);
+	pthread_join(guest, NULL);
+	told_end(&t);
+}
+
 struct maker {
 	struct told *t;
 	pthread_t thread;
@@ -193,13 +226,14 @@ static void *make_changes(void *arg)
 {
 	struct maker *m = arg;
 	struct mem *mem = m->t->vm.mem;
-	uint64_t mine, i;
+	uint64_t mine, i, n;
 
 	for (i = 0; i < NR_ROUNDS; i++) {
 		mine = atomic_fetch_add(&mem->count.fault_discard, 1) + 1;
 		watch_look(mem);
-		while (atomic_load(m->seen) < mine)
-			sched_yield();
+		for (n = 1; atomic_load(m->seen) < mine; n++)
+			if (n % NR_SPINS == 0)
+				sched_yield();
 	}
 	return NULL;
 }
@@ -210,7 +244,7 @@ static void no_change_is_lost_whoever_is_faster(void **state)
 	_Atomic uint64_t seen = 0;
 	struct mem_stats now;
 	struct told t;
-	unsigned int i;
+	unsigned int i, n = 0;
 
 	(void)state;
 	told_start(&t, CFG(NO_SWAP));
@@ -224,6 +258,8 @@ static void no_change_is_lost_whoever_is_faster(void **state)
 		now = stats(&t.vm);
 		/* Before it is armed: what comes in between must be told. */
 		atomic_store(&seen, now.fault_discard);
+		for (i = n++ % NR_LOADS; i; i--)
+			atomic_load(&seen);
 		arm(&t, &now, FRAMES);
 		await_call(&t);
 	} while (stats(&t.vm).fault_discard < NR_MAKERS * NR_ROUNDS);
@@ -241,6 +277,7 @@ int main(void)
 		cmocka_unit_test(what_costs_something_is_news),
 		cmocka_unit_test(charges_that_reach_a_lowered_limit_are_news),
 		cmocka_unit_test(what_happened_before_is_told_at_once),
+		cmocka_unit_test(a_fault_is_news_before_its_page_is_read),
 		cmocka_unit_test(no_change_is_lost_whoever_is_faster),
 	};
 

@@ -3,8 +3,10 @@
 #ifndef HYP_MEM_TESTS_VM_H
 #define HYP_MEM_TESTS_VM_H
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "hyp/mem/priv.h"
 #include "hyp/mem/tests/guest.h"
@@ -149,6 +151,34 @@ static inline uint32_t slots_used(struct vm *vm)
 	pthread_mutex_unlock(&swap->lock);
 	return used;
 }
+
+/* A descriptor in place of the swap file's, which is returned. */
+static inline int replace(struct vm *vm, int fd)
+{
+	int file = dup(vm->mem->swap->fd);
+
+	assert_true(file >= 0 && fd >= 0);
+	assert_true(dup2(fd, vm->mem->swap->fd) >= 0);
+	return file;
+}
+
+static inline int replace_by(struct vm *vm, const char *path, int flags)
+{
+	int fd = open(path, flags);
+	int file = replace(vm, fd);
+
+	close(fd);
+	return file;
+}
+
+static inline void restore(struct vm *vm, int file)
+{
+	assert_true(dup2(file, vm->mem->swap->fd) >= 0);
+	close(file);
+}
+
+/* Nothing is mapped where slots of low numbers lie in there. */
+#define FAILS_TO_READ "/proc/self/mem"
 
 static inline void sleep_ms(long ms)
 {
