@@ -164,12 +164,15 @@ tests-in = $(patsubst %.c,$(1)/%,$(essa-test-y) $(mem-test-y) $(hyp-test-y) $(hy
 tests := $(call tests-in,$(B))
 asan-dir := $(O)-address+undefined
 tsan-dir := $(O)-thread
-# these need kernels of their own: check-sim, check-debug, check-kernel, check-ext4, check-debian
+# these need kernels of their own: check-sim, check-debug, check-kernel, check-ext4, check-debian;
+# or much time: check-big
 sim-tests := selftests/test_simkernel.sh selftests/test_simmodes.sh selftests/test_ksim.sh
 kernel-tests := selftests/test_kexec.sh selftests/test_modes.sh
 ext4-tests := selftests/test_ext4.sh
 debian-tests := selftests/test_debian.sh
-selftests := $(filter-out $(sim-tests) $(kernel-tests) $(ext4-tests) $(debian-tests),$(wildcard selftests/test_*.sh)) \
+big-tests := selftests/test_big.sh
+selftests := $(filter-out $(sim-tests) $(kernel-tests) $(ext4-tests) $(debian-tests) $(big-tests), \
+	$(wildcard selftests/test_*.sh)) \
 	$(selftest-y:%.c=$(O)/%)
 # JOBS=1: one after the other
 JOBS ?= auto
@@ -236,6 +239,9 @@ $(debian)/root.img: tools/mkdebian
 	$(Q)tools/mkdebian $(@D)
 check-debian: all $(lab)/ready $(debian)/root.img $(if $(filter patched,$(DEBIAN_KERNELS)),$(kernel)/bzImage-debian) ## a Debian made by debootstrap boots to its login prompt, with its own kernel and with ours (DEBIAN_KERNELS=)
 	$(Q)DEBIAN_KERNELS='$(DEBIAN_KERNELS)' O=$(O) selftests/run.sh --logs $(O)/logs/debian $(debian-tests)
+check-big: all $(lab)/ready ## a guest with 16 processors, or more memory than there is: boots, and what it takes (BIG='CPUS:GIB ...')
+	$(Q)$(if $(BIG),BIG='$(BIG)') O=$(O) selftests/run.sh --logs $(O)/logs/big $(big-tests)
+	@grep -h '^# .* processors, ' $(O)/logs/big/*.tap
 bench-essa: bench-native bench-guest ## what page states cost, here and in a guest: tables and pictures
 bench-native: $(B)/essa-emu/bench/bench $(B)/hyp/mem/bench/bench ## what operations, scans, releases and page-ins cost here
 	@mkdir -p $(O)/bench
@@ -282,7 +288,7 @@ help: ## this text
 clean: ## remove the build directory
 	$(Q)rm -rf $(O) $(O)-* compile_commands.json
 .PHONY: all all-tests analyze asan bench-essa bench-guest bench-kernel bench-native bench-vmm \
-	chart-states check check-all check-compat check-debian check-debug check-ext4 check-kernel \
+	chart-states check check-all check-big check-compat check-debian check-debug check-ext4 check-kernel \
 	check-sim clean compdb disk format help kselftest lab lab-shell layers record-traces run \
 	run-demo setup sim spec style traces tsan unit
 -include $(patsubst %.c,$(B)/%.d,$(srcs))
