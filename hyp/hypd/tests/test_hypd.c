@@ -585,16 +585,27 @@ static void who_refuses_a_limit_counts_whole(void **state)
 	struct fake *a = start_vm("a", 128 * MIB, 0, 20 * MIB);
 	struct fake *b = start_vm("b", 256 * MIB, 0, 20 * MIB);
 	struct fake *fixed = fake_add(rig->dir, "fixed", 32 * MIB, 0, MIB);
+	struct fake *stuck;
 
 	(void)state;
 	a->refuses = true;
 	fixed->lowest = 32 * MIB;
 	start_vms(2, 1);
-	start_hypd("192M");
+	stuck = fake_add(rig->dir, "stuck", 64 * MIB, 0, MIB);
+	stuck->stuck = true;
+	start_vms(3, 1);
+	start_hypd("256M");
 	UNTIL(b->limit == 32 * MIB);
-	UNTIL(figure(NULL, "counted_bytes") == 192.0 * MIB);
+	UNTIL(figure(NULL, "counted_bytes") == 256.0 * MIB);
 	assert_int_equal(a->limits, 1);
 	assert_int_equal(fixed->limits, 0);
+	/* Until it has room to page out. */
+	strain(b, 1);
+	UNTIL(figure("b", "pressure") > 0);
+	assert_int_equal(stuck->limits, 0);
+	stuck->stuck = false;
+	fake_poke(rig->pokes[3]);
+	UNTIL(stuck->limit && stuck->limit < 64 * MIB);
 	UNTIL(log_has("a: refuses a limit"));
 }
 
