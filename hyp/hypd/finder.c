@@ -19,13 +19,15 @@ struct place {
 struct finder {
 	struct loop *loop;
 	struct loop_handler inotify;
-	void (*found)(void *ctx, const char *name, const char *path);
+	void (*found)(void *ctx, const char *name, const char *path,
+		      bool is_new);
 	void *ctx;
 	struct place places[FINDER_MAX_DIRS];
 	unsigned int nr;
 };
 
-static void see(struct finder *f, const struct place *place, const char *file)
+static void see(struct finder *f, const struct place *place, const char *file,
+		bool is_new)
 {
 	char name[CTL_NAME_MAX + 1], path[CTL_PATH_MAX];
 	struct why why = { "" };
@@ -35,7 +37,7 @@ static void see(struct finder *f, const struct place *place, const char *file)
 	if (ctl_path(path, place->dir, name, &why))
 		log_line("%s", why.text);
 	else
-		f->found(f->ctx, name, path);
+		f->found(f->ctx, name, path, is_new);
 }
 
 static void scan(struct finder *f, const struct place *place)
@@ -48,7 +50,7 @@ static void scan(struct finder *f, const struct place *place)
 		return;
 	}
 	while ((file = readdir(dir)))
-		see(f, place, file->d_name);
+		see(f, place, file->d_name, false);
 	closedir(dir);
 }
 
@@ -70,7 +72,7 @@ static void take(struct finder *f, const struct inotify_event *event)
 			"%s has gone; VMs started there are not seen until hypd is started again",
 			f->places[i].dir);
 	else if (event->len)
-		see(f, &f->places[i], event->name);
+		see(f, &f->places[i], event->name, true);
 }
 
 static void on_inotify(void *ctx, uint32_t events)
@@ -90,7 +92,8 @@ static void on_inotify(void *ctx, uint32_t events)
 }
 
 int finder_create(struct finder **out, struct loop *loop,
-		  void (*found)(void *ctx, const char *name, const char *path),
+		  void (*found)(void *ctx, const char *name, const char *path,
+				bool is_new),
 		  void *ctx, struct why *why)
 {
 	struct finder *f = calloc(1, sizeof(*f));

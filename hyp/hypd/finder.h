@@ -15,7 +15,7 @@ struct finder; /* opaque */
  * finder_create() - nothing is looked at yet
  * @out:   set on success; caller owns, finder_destroy()
  * @loop:  outlives it
- * @found: a socket of that name appears at @path, or was there at
+ * @found: a socket of that name appears at @path (@is_new), or was there at
  *	   finder_scan(); it may be known already.  Loop's thread.
  * @ctx:   its first argument
  * @why:   set on failure
@@ -23,7 +23,8 @@ struct finder; /* opaque */
  * Return: 0 or a negative errno.
  */
 int finder_create(struct finder **out, struct loop *loop,
-		  void (*found)(void *ctx, const char *name, const char *path),
+		  void (*found)(void *ctx, const char *name, const char *path,
+				bool is_new),
 		  void *ctx, struct why *why);
 void finder_destroy(struct finder *f);
 

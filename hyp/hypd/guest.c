@@ -352,7 +352,7 @@ bool guest_is_settling(const struct guest *g)
 bool guest_is_ready(const struct guest *g)
 {
 	return g->state == GUEST_WATCHED && !g->silent && !g->refuses_limit &&
-	       g->sample.lowest < g->sample.mem;
+	       !g->sample.stuck && g->sample.lowest < g->sample.mem;
 }
 
 void guest_set_limit(struct guest *g, uint64_t bytes)

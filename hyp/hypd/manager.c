@@ -299,9 +299,25 @@ static void call_at(struct manager *m, const char *name, const char *path,
 	arm(m);
 }
 
-static void on_found(void *ctx, const char *name, const char *path)
+static bool is_talking(const struct manager *m, const char *path)
 {
-	call_at(ctx, name, path, 0);
+	const struct guest *g;
+	size_t i;
+
+	for (i = 0; i < m->nr_slots; i++) {
+		g = &m->guests[i];
+		if ((g->state == GUEST_ASKED || g->state == GUEST_WATCHED) &&
+		    !strcmp(g->path, path))
+			return true;
+	}
+	return false;
+}
+
+static void on_found(void *ctx, const char *name, const char *path, bool is_new)
+{
+	/* A new socket in the place of one is another VM's. */
+	if (is_new || !is_talking(ctx, path))
+		call_at(ctx, name, path, 0);
 }
 
 /* Of one process and path there is one guest: the newest that is connected. */

@@ -48,6 +48,20 @@ static void parse_share(struct sample *s, const cJSON *json, struct why *why)
 			(unsigned long long)share->weight);
 }
 
+/* Then lowering its limit would only make it worse. */
+static bool is_stuck(const cJSON *reasons)
+{
+	const cJSON *reason;
+
+	cJSON_ArrayForEach(reason, reasons)
+	{
+		if (cJSON_IsString(reason) &&
+		    !strcmp(reason->valuestring, "swap"))
+			return true;
+	}
+	return false;
+}
+
 static void parse_balloon(struct sample *s, const cJSON *balloon,
 			  struct why *why)
 {
@@ -76,6 +90,7 @@ int sample_parse(struct sample *s, const cJSON *json, struct why *why)
 	const char *state = cJSON_GetStringValue(get(json, "state"));
 
 	*s = (struct sample){ .running = state && !strcmp(state, "running") };
+	s->stuck = is_stuck(get(json, "paused_by"));
 	if (!state)
 		why_set(why, 0, "state is missing");
 	s->mem = bytes(json, "mem_bytes", MAX_BYTES, why);

@@ -21,6 +21,7 @@ struct sample {
 	uint64_t resident, preserved;
 	bool unlimited; /* there is no limit */
 	bool running;
+	bool stuck; /* it cannot page out: swap is full, or fails */
 	bool has_balloon;
 	uint64_t balloon_target, balloon_actual;
 	struct share share;

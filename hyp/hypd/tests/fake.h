@@ -39,7 +39,8 @@ struct fake {
 	uint64_t balloon;
 	bool hangs; /* takes and says nothing */
 	bool never_shrinks;
-	bool refuses;	  /* limits */
+	bool refuses; /* limits */
+	bool stuck;
 	bool closes;	  /* instead of every answer */
 	const char *says; /* instead of every answer */
 	size_t says_len;
@@ -124,7 +125,7 @@ static inline int fake_sample(char *buf, size_t size, const struct fake *f)
 	return snprintf(
 		buf, size,
 		"{\"timestamp_ms\":1,\"uptime_ms\":1,\"name\":\"x\",\"pid\":1,"
-		"\"state\":\"running\",\"paused_by\":[],\"mem_bytes\":%" PRIu64
+		"\"state\":\"running\",\"paused_by\":[%s],\"mem_bytes\":%" PRIu64
 		",\"limit_bytes\":%s,\"resident_bytes\":%" PRIu64
 		",\"preserved_bytes\":0,\"charged_bytes\":%" PRIu64
 		",\"lowest_limit_bytes\":%" PRIu64
@@ -134,8 +135,9 @@ static inline int fake_sample(char *buf, size_t size, const struct fake *f)
 		"\"fault_preserved\":%" PRIu64
 		",\"fault_discard\":0,\"fault_zero\":0,\"swapped_out\":0,"
 		"\"swapped_in\":0,\"discarded\":0}}",
-		f->mem, limit, f->charged, f->charged, f->lowest, f->min,
-		f->entitlement, f->max, f->weight, balloon, f->faults);
+		f->stuck ? "\"swap\"" : "", f->mem, limit, f->charged,
+		f->charged, f->lowest, f->min, f->entitlement, f->max,
+		f->weight, balloon, f->faults);
 }
 
 static inline void fake_event(struct fake_conn *c, const struct fake *f)

@@ -66,6 +66,11 @@ static void a_good_sample_is_understood(void **state)
 	assert_false(s.has_balloon);
 	assert_int_equal(parse_with(&s, &why, NULL, "state", "\"paused\""), 0);
 	assert_false(s.running);
+	assert_false(s.stuck);
+	assert_int_equal(parse_with(&s, &why, NULL, "paused_by",
+				    "[7,\"user\",\"swap\"]"),
+			 0);
+	assert_true(s.stuck);
 	/* More than there is cannot be charged. */
 	assert_int_equal(
 		parse_with(&s, &why, NULL, "charged_bytes", "1073741824"), 0);
