@@ -36,7 +36,8 @@ void log_as(const char *name)
 	program = name;
 }
 
-static void vlog(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static void vlog(const char *fmt,
+						       va_list ap)
 {
 	char line[1200];
 	size_t prefix, len;

@@ -2,7 +2,8 @@
 /*
  * The control socket: bytes in pieces of any size, lines in part and several at a
  * time, and a client that goes away.  The server and its loop are the real ones;
- * requests are answered at once, refused or answered later, as they say.
+ * requests are answered at once, refused or answered later, as they say, or followed
+ * by an event.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -22,7 +23,13 @@ struct client {
 	struct input in;
 	char *answers;
 	size_t len;
-	bool leave; /* without waiting for answers */
+	bool leave;   /* without waiting for answers */
+	bool watches; /* is closed when it has said all, whatever is left */
+};
+
+struct server {
+	struct ctl *ctl;
+	bool *watches;
 };
 
 static void check_answers(const struct client *c)
@@ -34,11 +41,13 @@ static void check_answers(const struct client *c)
 	for (; (end = strchr(line, '\n')); line = end + 1) {
 		answer = cJSON_ParseWithLength(line, (size_t)(end - line));
 		must(cJSON_IsObject(answer));
-		must(cJSON_IsBool(cJSON_GetObjectItem(answer, "ok")));
-		must(cJSON_GetObjectItem(answer, "id"));
+		if (!c->watches || !cJSON_HasObjectItem(answer, "event")) {
+			must(cJSON_IsBool(cJSON_GetObjectItem(answer, "ok")));
+			must(cJSON_GetObjectItem(answer, "id"));
+		}
 		cJSON_Delete(answer);
 	}
-	must(c->leave || !*line);
+	must(c->leave || c->watches || !*line);
 }
 
 static void quit(struct client *c)
@@ -100,7 +109,7 @@ static void on_request(void *ctx, struct ctl_client *client,
 {
 	static const char *const fields[] = { "limit", "force", NULL };
 	struct ctl_error error = { "", "" };
-	struct ctl **ctl = ctx;
+	struct server *server = ctx;
 	struct ctl_client *waits;
 	uint64_t n = 0;
 	cJSON *result;
@@ -117,13 +126,36 @@ static void on_request(void *ctx, struct ctl_client *client,
 	if (!strcmp(req->command, "wait")) {
 		ctl_defer(client, WAIT_FOR_MORE);
 		/* It has one request under way at a time: nobody else comes. */
-		waits = ctl_deferred(*ctl, WAIT_FOR_MORE);
+		waits = ctl_deferred(server->ctl, WAIT_FOR_MORE);
 		must(waits == client);
+	}
+	if (!strcmp(req->command, "watch")) {
+		must(!ctl_take_events(client));
+		*server->watches = true;
+		ctl_offer_event(client);
 	}
 	result = cJSON_CreateObject();
 	ctl_add_u64(result, "limit", n);
 	cJSON_AddStringToObject(result, "command", req->command);
 	ctl_answer(client, result);
+}
+
+static cJSON *on_event_due(void *ctx, struct ctl_client *client)
+{
+	cJSON *event = cJSON_CreateObject();
+
+	(void)ctx;
+	(void)client;
+	cJSON_AddStringToObject(event, "event", "fuzz");
+	return event;
+}
+
+static void on_gone(void *ctx, struct ctl_client *client)
+{
+	struct server *server = ctx;
+
+	(void)client;
+	must(*server->watches);
 }
 
 /* Both ends.  The name is the kernel's to choose (unix(7), autobind). */
@@ -145,8 +177,14 @@ static void connect_to(int *listener, int *fd)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct client c = { .in = { data, len } };
-	struct ctl *ctl;
-	struct ctl_ops ops = { on_request, &ctl, 10000 };
+	struct server server = { .watches = &c.watches };
+	struct ctl_ops ops = {
+		.request = on_request,
+		.event = on_event_due,
+		.gone = on_gone,
+		.ctx = &server,
+		.silent_ms = 10000,
+	};
 	int listener;
 
 	if (!len)
@@ -157,11 +195,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	connect_to(&listener, &c.handler.fd);
 	c.handler.fn = on_event;
 	c.handler.ctx = &c;
-	must(!ctl_create(&ctl, c.loop, listener, &ops));
+	must(!ctl_create(&server.ctl, c.loop, listener, &ops));
 	must(!loop_add(c.loop, &c.handler, EPOLLIN | EPOLLOUT));
 	must(!loop_run(c.loop));
 	check_answers(&c);
-	ctl_destroy(ctl);
+	ctl_destroy(server.ctl);
 	close(c.handler.fd);
 	close(listener);
 	loop_destroy(c.loop);

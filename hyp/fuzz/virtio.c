@@ -54,7 +54,6 @@ static void on_config_read(void *ctx, uint64_t offset, void *data,
 
 static const struct virtio_ops ops = {
 	.device_id = VIRTIO_ID_CONSOLE,
-	.nr_queues = NR_QUEUES,
 	.start = on_start,
 	.stop = on_stop,
 	.notify = on_notify,
@@ -190,7 +189,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			(struct mem_config){ .size_bytes = RAM_BYTES });
 	must(!mem_write(dev.mem, 0, zeros, sizeof(zeros)));
 	dev.started = false;
-	must(!virtio_mmio_create(&dev.transport, dev.mem, &ops, &dev, 0, &irq));
+	must(!virtio_mmio_create(&dev.transport, dev.mem, &ops, &dev, NR_QUEUES,
+				 0, &irq));
 	if (take_byte(&in) & 1)
 		set_up(&dev);
 	for (i = 0; i < STEPS && in.len; i++) {
