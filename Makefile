@@ -57,7 +57,7 @@ $(B)/hyp/hypd/hypd: $(call objs,$(hypd-y) $(hypd-hyp-y))
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(hypd-libs)
 # The simulator shares configuration and error lines with hyp, not KVM.
 sim-objs := $(call objs,$(sim-y) $(mem-objs-y) $(mem-touch-y) $(essa-trace-y) \
-	$(addprefix hyp/, conffile.c config.c ctl/path.c share.c util.c))
+	$(addprefix hyp/, conffile.c config.c config_check.c ctl/path.c share.c util.c))
 $(B)/hyp/sim/hyp-sim: $(sim-objs)
 	$(call msg,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(ldflags) $(sim-libs)

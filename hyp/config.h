@@ -108,6 +108,15 @@ int config_parse_size(const char *text, uint64_t *bytes);
 int config_parse(struct config *cfg, int argc, char **argv,
 		 enum config_action *action, struct why *why);
 
+/**
+ * config_check() - of config_parse(): do settings go together, are files there?
+ * @cfg: what was not said is filled in where it depends on the rest
+ * @why: set on failure
+ *
+ * Return: 0 or a negative errno.
+ */
+int config_check(struct config *cfg, struct why *why);
+
 /** config_fini() - free what config_parse() allocated */
 void config_fini(struct config *cfg);
 
