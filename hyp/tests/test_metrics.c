@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -14,8 +13,8 @@
 #include "hyp/cli/peers.h"
 #include "hyp/cli/prom.h"
 #include "hyp/ctl/message.h"
-#include "hyp/hypd/tests/fake.h"
 #include "hyp/stats.h"
+#include "hyp/tests/rundir.h"
 
 #define MAX_NAMES 200
 
@@ -422,93 +421,36 @@ static void rubbish_of_hypd_does_no_harm(void **state)
 	cJSON_Delete(host);
 }
 
-#define ANSWER(result) "{\"version\":1,\"ok\":true,\"result\":" result "}\n"
 static const char vm_says[] = ANSWER("{\"state\":\"running\"}");
 static const char hypd_says[] = ANSWER(HOST);
 
-struct dir {
-	char base[40], path[60];
-	pid_t pid;
-	int poke;
-};
-
-/* A runtime directory with a VM. */
 static int make_dir(void **state)
 {
-	struct dir *d = calloc(1, sizeof(*d));
-	struct fake *f;
+	struct dir *d = dir_make("/tmp/hyp-metrics-XXXXXX");
 
-	strcpy(d->base, "/tmp/hyp-metrics-XXXXXX");
-	assert_non_null(mkdtemp(d->base));
-	setenv("XDG_RUNTIME_DIR", d->base, 1);
-	snprintf(d->path, sizeof(d->path), "%s/hyp", d->base);
-	assert_int_equal(mkdir(d->path, 0700), 0);
-	fakes_create();
-	f = fake_add(d->path, "web", MIB, 0, 0);
-	f->says = vm_says;
-	f->says_len = sizeof(vm_says) - 1;
+	dir_add(d, "web", vm_says);
 	*state = d;
 	return 0;
 }
 
 static int remove_dir(void **state)
 {
-	struct dir *d = *state;
-	char command[100];
-
-	if (d->pid) {
-		kill(d->pid, SIGKILL);
-		waitpid(d->pid, NULL, 0);
-		close(d->poke);
-	}
-	snprintf(command, sizeof(command), "rm -r %s", d->base);
-	assert_int_equal(system(command), 0);
-	munmap(fakes, sizeof(*fakes));
-	free(d);
+	dir_remove(*state);
 	return 0;
 }
 
 static struct fake *add_hypd(struct dir *d)
 {
-	struct fake *f = fake_add(d->path, CTL_MANAGER, MIB, 0, 0);
-
-	f->says = hypd_says;
-	f->says_len = sizeof(hypd_says) - 1;
-	return f;
-}
-
-static void start(struct dir *d)
-{
-	d->poke = fake_start(0, fakes->nr, &d->pid);
+	return dir_add(d, CTL_MANAGER, hypd_says);
 }
 
 /* What hyp metrics writes. */
 static struct text *run(void)
 {
-	char *argv[] = { (char *)"metrics", NULL }, *all;
-	FILE *out = tmpfile();
-	struct why why = { "" };
-	int status;
+	char *argv[] = { (char *)"metrics", NULL };
 	size_t len;
-	pid_t pid;
+	char *all = output_of(cli_metrics, argv, &len);
 
-	assert_non_null(out);
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		dup2(fileno(out), STDOUT_FILENO);
-		status = cli_metrics(1, argv, &why);
-		fflush(stdout);
-		_exit(status);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-	fseek(out, 0, SEEK_END);
-	len = (size_t)ftell(out);
-	rewind(out);
-	all = calloc(1, len + 1);
-	assert_int_equal(fread(all, 1, len, out), len);
-	fclose(out);
 	return parse(all, len);
 }
 
@@ -517,7 +459,7 @@ static void hypd_is_asked_beside_vms(void **state)
 	struct text *t;
 
 	add_hypd(*state);
-	start(*state);
+	dir_start(*state);
 	t = run();
 	assert_true(value_of(t, "hyp_up", "vm=\"web\"") == 1);
 	assert_true(value_of(t, "hyp_host_up", "") == 1);
@@ -533,7 +475,7 @@ static void without_hypd_there_is_nothing_of_it(void **state)
 {
 	struct text *t;
 
-	start(*state);
+	dir_start(*state);
 	t = run();
 	assert_true(value_of(t, "hyp_up", "vm=\"web\"") == 1);
 	assert_null(strstr(t->all, "hyp_host"));
@@ -549,11 +491,8 @@ static void of_a_dead_hypd_there_is_nothing(void **state)
 	struct text *t;
 
 	add_hypd(d);
-	start(d);
-	kill(d->pid, SIGKILL);
-	waitpid(d->pid, NULL, 0);
-	d->pid = 0;
-	close(d->poke);
+	dir_start(d);
+	dir_stop(d);
 	assert_int_equal(peers_find(&peers, &why), 0);
 	assert_non_null(peers.manager);
 	peers_ask(&peers, "stat");
@@ -572,7 +511,7 @@ static void a_silent_hypd_hides_nothing(void **state)
 	struct text *t;
 
 	add_hypd(*state)->hangs = true;
-	start(*state);
+	dir_start(*state);
 	t = run();
 	assert_true(value_of(t, "hyp_up", "vm=\"web\"") == 1);
 	assert_true(value_of(t, "hyp_host_up", "") == 0);
@@ -586,7 +525,7 @@ static void who_does_not_want_hypd_does_not_ask_it(void **state)
 	struct why why = { "" };
 
 	add_hypd(*state);
-	start(*state);
+	dir_start(*state);
 	assert_int_equal(peers_find(&peers, &why), 0);
 	peers_ask(&peers, "info");
 	peers_wait(&peers);
