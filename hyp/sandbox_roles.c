@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Allow-lists.  None has open, socket, connect, unlink, clone, exec, ptrace,
- * anything of another process, or memory that can be executed.  io_uring would be
- * a way around all of this: rings take but a few operations (hyp/uring.h).
+ * Allow-lists.  None has unlink, clone, exec, ptrace, anything of another process,
+ * or memory that can be executed; and none but hypd's has open, which is to read,
+ * socket, which is a local one, or connect.  io_uring would be a way around all of
+ * this: rings take but a few operations (hyp/uring.h).
  */
 #include "hyp/sandbox_roles.h"
 

@@ -9,6 +9,11 @@
 #define MEMORY	   15u
 #define RATE	   8u
 #define ALL	   (NAME + 1 + STATE + 1 + MEMORY + RATE_NR * (1 + RATE))
+#define BUDGET	   8u
+#define PRESSURE   8u
+#define WHY	   17u
+#define HOST	   (1 + BUDGET + 1 + PRESSURE + 1 + WHY)
+#define MORE_WHY   (ROW_WITH_HOST - ALL - HOST)
 #define MORE_STATE 16u
 #define MORE_NAME  51u
 
@@ -96,21 +101,63 @@ static void rate_cell(struct line *l, bool has, double rate)
 	cell(l, text, RATE, true);
 }
 
-void row_text(char text[LINE_MAX_LEN], unsigned int width,
+static void whole_cell(struct line *l, bool has, double n, unsigned int width)
+{
+	char text[32] = "-";
+
+	if (has)
+		snprintf(text, sizeof(text), n < 1e8 ? "%.0f" : "%.1e", n);
+	cell(l, text, width, true);
+}
+
+struct widths {
+	unsigned int name, state, why;
+};
+
+static unsigned int take_of(unsigned int *more, unsigned int most)
+{
+	unsigned int taken = *more < most ? *more : most;
+
+	*more -= taken;
+	return taken;
+}
+
+static struct widths fit(unsigned int width, bool with_host)
+{
+	unsigned int all = ALL + (with_host ? HOST : 0);
+	unsigned int more = width > all ? width - all : 0;
+	struct widths w = { NAME, STATE, WHY };
+
+	if (with_host)
+		w.why += take_of(&more, MORE_WHY);
+	w.state += take_of(&more, MORE_STATE);
+	w.name += take_of(&more, MORE_NAME);
+	return w;
+}
+
+/* Before the rates, so that they are there where a terminal is narrow. */
+static void host_cells(struct line *l, const struct row *row)
+{
+	if (!row) {
+		cell(l, "WANT/MiB", BUDGET, true);
+		cell(l, "PRESSURE", PRESSURE, true);
+		return;
+	}
+	whole_cell(l, row->has_budget, row->budget_mib, BUDGET);
+	whole_cell(l, row->has_budget, row->pressure, PRESSURE);
+}
+
+void row_text(char text[LINE_MAX_LEN], unsigned int width, bool with_host,
 	      const struct row *row)
 {
 	static const char *const heads[RATE_NR] = { "FAULTS/s", "PG-IN/s",
 						    "PG-OUT/s", "DISC/s" };
-	unsigned int more = 0, name = NAME, state = STATE, i;
+	const struct widths w = fit(width, with_host);
 	struct line l = { text, 0, width, false };
 	char memory[64] = "-";
+	unsigned int i;
 
 	*text = '\0';
-	if (width > ALL)
-		more = width - ALL;
-	state += more < MORE_STATE ? more : MORE_STATE;
-	more -= state - STATE;
-	name += more < MORE_NAME ? more : MORE_NAME;
 	if (l.width >= LINE_MAX_LEN)
 		l.width = LINE_MAX_LEN - 1;
 	if (row && row->has_figures && row->has_limit)
@@ -118,13 +165,21 @@ void row_text(char text[LINE_MAX_LEN], unsigned int width,
 			 row->limit_mib);
 	else if (row && row->has_figures)
 		snprintf(memory, sizeof(memory), "%.0f/-", row->resident_mib);
-	cell(&l, row ? row->name : "NAME", name, false);
-	cell(&l, row ? row->state : "STATE", state, false);
+	cell(&l, row ? row->name : "NAME", w.name, false);
+	cell(&l, row ? row->state : "STATE", w.state, false);
 	cell(&l, row ? memory : "RES/LIMIT MiB", MEMORY, true);
+	if (with_host)
+		host_cells(&l, row);
 	for (i = 0; i < RATE_NR; i++) {
 		if (row)
 			rate_cell(&l, row->has_rates, row->per_s[i]);
 		else
 			cell(&l, heads[i], RATE, true);
 	}
+	if (with_host)
+		cell(&l,
+		     !row			 ? "WHY" :
+		     row->has_budget && row->why ? row->why :
+						   "-",
+		     w.why, false);
 }

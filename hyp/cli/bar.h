@@ -34,15 +34,23 @@ struct row {
 	bool has_figures, has_limit, has_rates;
 	double resident_mib, limit_mib;
 	double per_s[RATE_NR];
+	/* hypd's, where it runs */
+	bool has_budget;
+	double budget_mib, pressure;
+	const char *why; /* NULL: it has not changed */
 };
+
+/* With all columns of hypd, the last of them in full. */
+#define ROW_WITH_HOST 135u
 
 /**
  * row_text() - lay it out
  * @text:  set
  * @width: at most so many characters; columns that do not fit are left out
+ * @with_host: hypd's columns, too
  * @row:   NULL: the heading.  Characters that do not print become "?".
  */
-void row_text(char text[LINE_MAX_LEN], unsigned int width,
+void row_text(char text[LINE_MAX_LEN], unsigned int width, bool with_host,
 	      const struct row *row);
 
 #endif /* HYP_CLI_BAR_H */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * hyp metrics.  Every scrape looks for VMs and asks them anew; nothing is kept
+ * hyp metrics.  Every scrape looks for VMs and hypd and asks anew; nothing is kept
  * from one to the next, so that scrapes in several threads share nothing.
  */
 #include "hyp/cli/cli.h"
@@ -16,7 +16,7 @@
 
 static int print_all(FILE *file, struct why *why)
 {
-	struct peers peers = { NULL };
+	struct peers peers = { .with_manager = true };
 	struct prom_vm *vms;
 	struct peer *p;
 	size_t nr = 0;
@@ -33,6 +33,9 @@ static int print_all(FILE *file, struct why *why)
 		vms[nr++] = (struct prom_vm){ p->name, p->code == ASK_OK ?
 							       p->result :
 							       NULL };
+	p = peers.manager;
+	if (p && p->code != ASK_NO_VM)
+		prom_print_host(file, p->code == ASK_OK ? p->result : NULL);
 	if (vms)
 		prom_print(file, vms, nr);
 	else

@@ -7,12 +7,42 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* hypd, if there is one, then the VMs. */
+static struct peer *all_of(const struct peers *peers)
+{
+	if (!peers->manager)
+		return peers->first;
+	peers->manager->next = peers->first;
+	return peers->manager;
+}
+
 static void forget(struct peer *p)
 {
 	ask_close(&p->ask);
 	cJSON_Delete(p->result);
 	free(p->data);
 	free(p);
+}
+
+static struct peer *create(const char *name)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL; /* with the next look */
+	strcpy(p->name, name);
+	p->ask.fd = -1;
+	p->code = ASK_NOT_YET;
+	p->seen = true;
+	return p;
+}
+
+static void see_manager(struct peers *peers)
+{
+	if (peers->manager)
+		peers->manager->seen = true;
+	else
+		peers->manager = create(CTL_MANAGER);
 }
 
 /* Puts it where it belongs by name, or finds it there. */
@@ -26,13 +56,9 @@ static void see(struct peers *peers, const char *name)
 		(*at)->seen = true;
 		return;
 	}
-	new = calloc(1, sizeof(*new));
+	new = create(name);
 	if (!new)
-		return; /* with the next look */
-	strcpy(new->name, name);
-	new->ask.fd = -1;
-	new->code = ASK_NOT_YET;
-	new->seen = true;
+		return;
 	new->next = *at;
 	*at = new;
 }
@@ -41,6 +67,10 @@ static void drop_unseen(struct peers *peers)
 {
 	struct peer **at = &peers->first, *p;
 
+	if (peers->manager && !peers->manager->seen) {
+		forget(peers->manager);
+		peers->manager = NULL;
+	}
 	while ((p = *at)) {
 		if (p->seen) {
 			at = &p->next;
@@ -63,11 +93,15 @@ int peers_find(struct peers *peers, struct why *why)
 	dir = opendir(path);
 	if (!dir && errno != ENOENT)
 		return why_set(why, -errno, "cannot read %s", path);
-	for (p = peers->first; p; p = p->next)
+	for (p = all_of(peers); p; p = p->next)
 		p->seen = false;
-	while (dir && (file = readdir(dir)))
+	while (dir && (file = readdir(dir))) {
 		if (ctl_name_of(name, file->d_name))
 			see(peers, name);
+		else if (peers->with_manager &&
+			 !strcmp(file->d_name, CTL_MANAGER CTL_SUFFIX))
+			see_manager(peers);
+	}
 	if (dir)
 		closedir(dir);
 	drop_unseen(peers);
@@ -110,16 +144,16 @@ void peers_ask(struct peers *peers, const char *command)
 
 	if (ctl_runtime_dir(dir, &why))
 		return;
-	for (p = peers->first; p; p = p->next)
+	for (p = all_of(peers); p; p = p->next)
 		if (p->ask.fd < 0)
-			ask_one(p, dir, command);
+			ask_one(p, dir, p == peers->manager ? "host" : command);
 }
 
 bool peers_due(const struct peers *peers)
 {
 	const struct peer *p;
 
-	for (p = peers->first; p; p = p->next)
+	for (p = all_of(peers); p; p = p->next)
 		if (p->ask.fd >= 0)
 			return true;
 	return false;
@@ -152,12 +186,12 @@ void peers_step(struct peers *peers, struct pollfd *also, nfds_t nr_also,
 	struct peer *p;
 	nfds_t nr = 0, i;
 
-	for (p = peers->first; p; p = p->next)
+	for (p = all_of(peers); p; p = p->next)
 		nr++;
 	fds = calloc(nr + PEERS_ALSO, sizeof(*fds));
 	for (nr = 0; fds && nr < nr_also; nr++)
 		fds[nr] = also[nr];
-	for (p = peers->first; p; p = p->next) {
+	for (p = all_of(peers); p; p = p->next) {
 		if (p->ask.fd < 0)
 			continue;
 		if (p->until_ms < until_ms)
@@ -171,7 +205,7 @@ void peers_step(struct peers *peers, struct pollfd *also, nfds_t nr_also,
 	for (i = 0; fds && i < nr_also; i++)
 		also[i].revents = fds[i].revents;
 	free(fds);
-	for (p = peers->first; p; p = p->next)
+	for (p = all_of(peers); p; p = p->next)
 		if (p->ask.fd >= 0)
 			take(p);
 }
@@ -186,7 +220,7 @@ void peers_fini(struct peers *peers)
 {
 	struct peer *p;
 
-	for (p = peers->first; p; p = p->next)
+	for (p = all_of(peers); p; p = p->next)
 		p->seen = false;
 	drop_unseen(peers);
 }

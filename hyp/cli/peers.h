@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * All VMs of the runtime directory, asked at the same time: none of them can
- * delay the answer of another.
+ * All VMs of the runtime directory, and hypd where it is wanted, asked at the same
+ * time: none of them can delay the answer of another.
  */
 #ifndef HYP_CLI_PEERS_H
 #define HYP_CLI_PEERS_H
@@ -37,6 +37,9 @@ struct peer {
 /** struct peers - zeroed: none.  One thread's. */
 struct peers {
 	struct peer *first; /* by name */
+	/* For the caller to set, before the first peers_find(): hypd, too. */
+	bool with_manager;
+	struct peer *manager; /* NULL: it has no socket, or is not wanted */
 };
 
 /**
@@ -48,7 +51,11 @@ struct peers {
  */
 int peers_find(struct peers *peers, struct why *why);
 
-/** peers_ask() - ask those that no answer is due from; does not wait */
+/**
+ * peers_ask() - ask those that no answer is due from; does not wait
+ * @peers:   found
+ * @command: for VMs; hypd is asked for "host"
+ */
 void peers_ask(struct peers *peers, const char *command);
 
 /** peers_due() - is any answer due? */

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "hyp/cli/prom.h"
 
-#include <math.h>
 #include <string.h>
 
+#include "hyp/cli/prom_text.h"
 #include "hyp/util.h"
 
-enum type { COUNTER, GAUGE, HISTOGRAM, UNTYPED };
 enum unit { ONE, PAGES, MS, US }; /* pages become bytes, times seconds */
-
-static const char *const type_names[] = { "counter", "gauge", "histogram",
-					  "untyped" };
 
 struct metric {
 	const char *counter; /* of hyp/stats.h */
-	enum type type;
+	enum prom_type type;
 	enum unit unit;
 	const char *name, *help;
 };
@@ -217,21 +213,12 @@ static const cJSON *get(const cJSON *object, const char *name)
 	return cJSON_GetObjectItemCaseSensitive(object, name);
 }
 
-/* A number that came as one. */
-static bool number(const cJSON *item, double *out)
-{
-	if (!cJSON_IsNumber(item) || !isfinite(item->valuedouble))
-		return false;
-	*out = item->valuedouble;
-	return true;
-}
-
 static bool counter(const struct prom_vm *vm, const char *name, enum unit unit,
 		    double *out)
 {
 	double page;
 
-	if (!number(get(get(vm->stat, "counters"), name), out))
+	if (!prom_number(get(get(vm->stat, "counters"), name), out))
 		return false;
 	if (unit == MS)
 		*out /= 1000;
@@ -239,34 +226,20 @@ static bool counter(const struct prom_vm *vm, const char *name, enum unit unit,
 		*out /= 1000000;
 	if (unit != PAGES)
 		return true;
-	if (!number(get(vm->stat, "page_bytes"), &page))
+	if (!prom_number(get(vm->stat, "page_bytes"), &page))
 		return false;
 	*out *= page;
 	return true;
-}
-
-static void print_head(FILE *file, const char *name, enum type type,
-		       const char *help)
-{
-	fprintf(file, "# HELP hyp_%s %s\n# TYPE hyp_%s %s\n", name, help, name,
-		type_names[type]);
 }
 
 /* @more: further labels, with a comma in front, or "". */
 static void print_sample(FILE *file, const char *name, const char *vm,
 			 const char *more, double value)
 {
-	fprintf(file, "hyp_%s{vm=\"", name);
-	for (; *vm; vm++) {
-		if (*vm == '\n')
-			fputs("\\n", file);
-		else if (*vm == '\\' || *vm == '"')
-			fprintf(file, "\\%c", *vm);
-		else
-			fputc(*vm, file);
-	}
-	fprintf(file, value == rint(value) ? "\"%s} %.0f\n" : "\"%s} %.9g\n",
-		more, value);
+	fprintf(file, "hyp_%s{", name);
+	prom_label(file, "vm", vm);
+	fprintf(file, "%s} ", more);
+	prom_value(file, value);
 }
 
 static void print_metric(FILE *file, const struct prom_vm *vms, size_t nr,
@@ -280,7 +253,7 @@ static void print_metric(FILE *file, const struct prom_vm *vms, size_t nr,
 		if (!counter(&vms[i], m->counter, m->unit, &value))
 			continue;
 		if (!head)
-			print_head(file, m->name, m->type, m->help);
+			prom_head(file, m->name, m->type, m->help);
 		head = true;
 		print_sample(file, m->name, vms[i].name, "", value);
 	}
@@ -291,10 +264,10 @@ static void print_state(FILE *file, const struct prom_vm *vms, size_t nr)
 	const char *state;
 	size_t i;
 
-	print_head(file, "up", GAUGE, "Does the VM answer?");
+	prom_head(file, "up", GAUGE, "Does the VM answer?");
 	for (i = 0; i < nr; i++)
 		print_sample(file, "up", vms[i].name, "", vms[i].stat != NULL);
-	print_head(file, "paused", GAUGE, "Does the guest stand?");
+	prom_head(file, "paused", GAUGE, "Does the guest stand?");
 	for (i = 0; i < nr; i++) {
 		state = cJSON_GetStringValue(get(vms[i].stat, "state"));
 		if (state)
@@ -319,15 +292,16 @@ static void print_frames(FILE *file, const struct prom_vm *vms, size_t nr)
 	double value;
 	size_t i;
 
-	print_head(file, "pages", GAUGE,
-		   "Pages by what the guest says and the host has done.");
+	prom_head(file, "pages", GAUGE,
+		  "Pages by what the guest says and the host has done.");
 	for (i = 0; i < nr; i++) {
 		for (u = 0; u < ARRAY_SIZE(usages); u++) {
 			const cJSON *row =
 				get(get(vms[i].stat, "frames"), usages[u].key);
 
 			for (c = 0; c < ARRAY_SIZE(contents); c++) {
-				if (!number(get(row, contents[c].key), &value))
+				if (!prom_number(get(row, contents[c].key),
+						 &value))
 					continue;
 				snprintf(labels, sizeof(labels),
 					 ",usage=\"%s\",content=\"%s\"",
@@ -357,8 +331,8 @@ static double waits_within(const cJSON *kind, double bound_ns)
 
 	cJSON_ArrayForEach(bucket, get(kind, "buckets"))
 	{
-		if (number(cJSON_GetArrayItem(bucket, 0), &bound) &&
-		    number(cJSON_GetArrayItem(bucket, 1), &n) &&
+		if (prom_number(cJSON_GetArrayItem(bucket, 0), &bound) &&
+		    prom_number(cJSON_GetArrayItem(bucket, 1), &n) &&
 		    bound <= bound_ns)
 			sum += n;
 	}
@@ -370,8 +344,8 @@ static void print_wait(FILE *file, const char *vm, const cJSON *kind)
 	double count, sum, bound;
 	char labels[120];
 
-	if (!number(get(kind, "count"), &count) ||
-	    !number(get(kind, "sum_ns"), &sum))
+	if (!prom_number(get(kind, "count"), &count) ||
+	    !prom_number(get(kind, "sum_ns"), &sum))
 		return;
 	for (bound = FIRST_BOUND_NS; bound <= LAST_BOUND_NS; bound *= 2) {
 		snprintf(labels, sizeof(labels), ",kind=\"%s\",le=\"%.10g\"",
@@ -401,7 +375,7 @@ static void print_waits(FILE *file, const struct prom_vm *vms, size_t nr)
 			    get(waits, kind->string) != kind)
 				continue;
 			if (!head)
-				print_head(
+				prom_head(
 					file, "wait_seconds", HISTOGRAM,
 					"How long accesses of the guest waited for hyp.");
 			head = true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Answers of stat as Prometheus metrics: "Exposition formats" of its manual,
- * the text-based one, version 0.0.4.
+ * Answers of stat, and of hypd, as Prometheus metrics: "Exposition formats" of its
+ * manual, the text-based one, version 0.0.4.
  */
 #ifndef HYP_CLI_PROM_H
 #define HYP_CLI_PROM_H
@@ -25,5 +25,12 @@ struct prom_vm {
  * A counter that is not known here, of another hyp's, is hyp_other_NAME.
  */
 void prom_print(FILE *file, const struct prom_vm *vms, size_t nr);
+
+/**
+ * prom_print_host() - hypd's metrics, hyp_host_NAME
+ * @file: as above
+ * @host: hypd's answer to "host"; NULL: it does not answer
+ */
+void prom_print_host(FILE *file, const cJSON *host);
 
 #endif /* HYP_CLI_PROM_H */

@@ -76,11 +76,12 @@ static void draw_bar(int line, const struct guest *g)
 
 static void draw_guest(const struct screen *s, int line, const struct peer *p)
 {
+	const struct host *host = top_host(&s->peers);
 	char text[LINE_MAX_LEN], state[TOP_STATE];
 	struct row row;
 
-	top_row(&row, state, p, s->interval_ms);
-	row_text(text, (unsigned int)COLS, &row);
+	top_row(&row, state, p, host, s->interval_ms);
+	row_text(text, (unsigned int)COLS, host, &row);
 	if (top_is_old(p->data, s->interval_ms))
 		attron(A_BOLD);
 	mvaddnstr(line, 0, text, COLS);
@@ -89,12 +90,31 @@ static void draw_guest(const struct screen *s, int line, const struct peer *p)
 		draw_bar(line + 1, p->data);
 }
 
+/* Return: the first line for VMs. */
+static int draw_heading(const struct screen *s)
+{
+	const struct host *host = top_host(&s->peers);
+	char text[LINE_MAX_LEN];
+	int line = 0;
+
+	/* With a line for a VM and its bar left, and one below them. */
+	if (host && LINES > 4) {
+		top_host_line(text, host, s->interval_ms);
+		mvaddnstr(line++, 0, text, COLS);
+	}
+	row_text(text, (unsigned int)COLS, host, NULL);
+	attron(A_REVERSE);
+	mvaddnstr(line++, 0, text, COLS);
+	attrset(A_NORMAL);
+	return line;
+}
+
 static void draw(const struct screen *s)
 {
 	char text[LINE_MAX_LEN];
 	struct peer **all, *p;
 	size_t nr = 0, i;
-	int line = 1;
+	int line;
 
 	for (p = s->peers.first; p; p = p->next)
 		nr++;
@@ -108,10 +128,7 @@ static void draw(const struct screen *s)
 		      s->key == 'f' ? by_faults :
 				      by_name);
 	erase();
-	row_text(text, (unsigned int)COLS, NULL);
-	attron(A_REVERSE);
-	mvaddnstr(0, 0, text, COLS);
-	attrset(A_NORMAL);
+	line = draw_heading(s);
 	for (i = 0; all && i < nr && line < LINES - 1; i++, line += 2)
 		draw_guest(s, line, all[i]);
 	if (s->trouble[0])
@@ -198,6 +215,7 @@ int top_live(uint64_t interval_ms, struct why *why)
 	SCREEN *screen;
 	int signals;
 
+	s.peers.with_manager = true;
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);

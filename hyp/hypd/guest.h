@@ -84,8 +84,9 @@ struct guest {
 
 	/* The manager's. */
 	struct notice notice;
-	void *memory;	 /* the policy's */
-	uint64_t budget; /* it wishes */
+	void *memory;	     /* the policy's */
+	uint64_t budget;     /* it wishes */
+	uint64_t guaranteed; /* of it */
 	double pressure;
 	bool idle;
 	char lost_why[80];

@@ -151,6 +151,7 @@ static void tell(struct guest *g, const struct policy_vm *vm,
 	uint64_t limit = guest_limit(g), by;
 
 	g->budget = vm->budget;
+	g->guaranteed = vm->guaranteed;
 	g->pressure = vm->pressure;
 	g->idle = vm->idle;
 	if (entry->grant != limit) {
@@ -187,7 +188,7 @@ static uint64_t gather(struct manager *m, struct round *r, bool *is_settling)
 			continue;
 		if (!is_governed(m, g)) {
 			others += guest_counted(g);
-			g->budget = guest_counted(g);
+			g->budget = g->guaranteed = guest_counted(g);
 			continue;
 		}
 		describe(m, g, &r->vms[r->nr]);

@@ -71,6 +71,7 @@ static cJSON *describe(const struct manager *m, const struct guest *g)
 	cJSON_AddStringToObject(vm, "state", guest_state_name(g));
 	ctl_add_u64(vm, "counted_bytes", guest_counted(g));
 	ctl_add_u64(vm, "budget_bytes", g->budget);
+	ctl_add_u64(vm, "guaranteed_bytes", g->guaranteed);
 	if (g->sampled)
 		add_figures(m, g, vm);
 	add_last_change(vm, &g->notice);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The text of hyp metrics, parsed back. */
+/* The text of hyp metrics, parsed back; of VMs and of a hypd that are none. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,9 +9,12 @@
 
 #include <cmocka.h>
 
+#include "hyp/cli/cli.h"
+#include "hyp/cli/peers.h"
 #include "hyp/cli/prom.h"
 #include "hyp/ctl/message.h"
 #include "hyp/stats.h"
+#include "hyp/tests/rundir.h"
 
 #define MAX_NAMES 200
 
@@ -92,8 +95,12 @@ static void sample(struct text *t, const char *line)
 	char *end;
 
 	assert_true(t->nr++ < ARRAY_SIZE(t->samples));
-	assert_int_equal(
-		sscanf(line, "%79[a-z0-9_]{%199[^}]} ", s->name, s->labels), 2);
+	if (strchr(line, '{'))
+		assert_int_equal(sscanf(line, "%79[a-z0-9_]{%199[^}]} ",
+					s->name, s->labels),
+				 2);
+	else
+		assert_int_equal(sscanf(line, "%79[a-z0-9_] ", s->name), 1);
 	s->value = strtod(strrchr(line, ' '), &end);
 	assert_int_equal(*end, '\0');
 	/* Of the group that is being printed: lines of a name are together. */
@@ -107,15 +114,13 @@ static void sample(struct text *t, const char *line)
 	assert_string_equal(group, s->name);
 }
 
-static struct text *print(const struct prom_vm *vms, size_t nr)
+/* @all: taken over */
+static struct text *parse(char *all, size_t len)
 {
 	struct text *t = calloc(1, sizeof(*t));
-	size_t len = 0;
-	FILE *file = open_memstream(&t->all, &len);
 	char *copy, *rest, *line;
 
-	prom_print(file, vms, nr);
-	fclose(file);
+	t->all = all;
 	assert_int_equal(t->all[len - 1], '\n');
 	rest = copy = strdup(t->all);
 	copy[len - 1] = '\0';
@@ -127,6 +132,28 @@ static struct text *print(const struct prom_vm *vms, size_t nr)
 	}
 	free(copy);
 	return t;
+}
+
+static struct text *print(const struct prom_vm *vms, size_t nr)
+{
+	char *all = NULL;
+	size_t len = 0;
+	FILE *file = open_memstream(&all, &len);
+
+	prom_print(file, vms, nr);
+	fclose(file);
+	return parse(all, len);
+}
+
+static struct text *print_host(const cJSON *host)
+{
+	char *all = NULL;
+	size_t len = 0;
+	FILE *file = open_memstream(&all, &len);
+
+	prom_print_host(file, host);
+	fclose(file);
+	return parse(all, len);
 }
 
 static void drop(struct text *t)
@@ -297,6 +324,221 @@ static void rubbish_does_no_harm(void **state)
 	cJSON_Delete(c);
 }
 
+/* What hypd says: one VM without a limit, and two of one socket. */
+#define HOST                                                                   \
+	"{\"policy\":\"share\",\"limit_bytes\":8589934592,"                    \
+	"\"counted_bytes\":5,\"limit_met\":true,\"host_pressed\":false,"       \
+	"\"vms\":[{\"name\":\"web\",\"path\":\"/a/web.sock\","                 \
+	"\"counted_bytes\":11,\"budget_bytes\":12,\"guaranteed_bytes\":13,"    \
+	"\"limit_bytes\":null,\"charged_bytes\":14,\"pressure\":15,"           \
+	"\"idle\":true,\"governed\":true},{\"name\":\"web\","                  \
+	"\"path\":\"/b/web.sock\",\"budget_bytes\":1,\"governed\":false},"     \
+	"{\"name\":\"web\",\"path\":\"/b/web.sock\",\"budget_bytes\":22,"      \
+	"\"limit_bytes\":21,\"idle\":false,\"governed\":true}]}"
+
+static void what_hypd_says_is_there(void **state)
+{
+	static const struct {
+		const char *name, *labels;
+		double value;
+	} all[] = {
+		{ "hyp_host_up", "", 1 },
+		{ "hyp_host_info", "policy=\"share\"", 1 },
+		{ "hyp_host_limit_bytes", "", 8589934592 },
+		{ "hyp_host_counted_bytes", "", 5 },
+		{ "hyp_host_limit_met", "", 1 },
+		{ "hyp_host_pressed", "", 0 },
+		{ "hyp_host_vm_limit_bytes",
+		  "vm=\"web\",socket=\"/a/web.sock\"", 0 },
+		{ "hyp_host_vm_limit_bytes",
+		  "vm=\"web\",socket=\"/b/web.sock\"", 21 },
+		{ "hyp_host_vm_budget_bytes",
+		  "vm=\"web\",socket=\"/a/web.sock\"", 12 },
+		{ "hyp_host_vm_budget_bytes",
+		  "vm=\"web\",socket=\"/b/web.sock\"", 22 },
+		{ "hyp_host_vm_guaranteed_bytes",
+		  "vm=\"web\",socket=\"/a/web.sock\"", 13 },
+		{ "hyp_host_vm_counted_bytes",
+		  "vm=\"web\",socket=\"/a/web.sock\"", 11 },
+		{ "hyp_host_vm_charged_bytes",
+		  "vm=\"web\",socket=\"/a/web.sock\"", 14 },
+		{ "hyp_host_vm_pressure", "vm=\"web\",socket=\"/a/web.sock\"",
+		  15 },
+		{ "hyp_host_vm_idle", "vm=\"web\",socket=\"/a/web.sock\"", 1 },
+		{ "hyp_host_vm_idle", "vm=\"web\",socket=\"/b/web.sock\"", 0 },
+		{ "hyp_host_vm_governed", "vm=\"web\",socket=\"/a/web.sock\"",
+		  1 },
+		{ "hyp_host_vm_governed", "vm=\"web\",socket=\"/b/web.sock\"",
+		  1 },
+	};
+	cJSON *host = cJSON_Parse(HOST);
+	struct text *t;
+	unsigned int i;
+
+	(void)state;
+	assert_non_null(host);
+	t = print_host(host);
+	for (i = 0; i < ARRAY_SIZE(all); i++)
+		assert_true(value_of(t, all[i].name, all[i].labels) ==
+			    all[i].value);
+	/* And nothing twice. */
+	assert_int_equal(t->nr, ARRAY_SIZE(all));
+	drop(t);
+	cJSON_Delete(host);
+}
+
+static void rubbish_of_hypd_does_no_harm(void **state)
+{
+	static const char *const texts[] = {
+		"[]",
+		"7",
+		"{\"policy\":1,\"limit_bytes\":\"1\",\"vms\":\"x\"}",
+		"{\"limit_met\":null,\"counted_bytes\":1e999,\"vms\":[1]}",
+		"{\"vms\":{\"a\":[],\"b\":{\"pressure\":null}}}",
+		"{\"vms\":[{\"name\":1,\"path\":2,\"idle\":\"x\"},{}]}",
+	};
+	cJSON *host;
+	struct text *t;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(texts); i++) {
+		host = cJSON_Parse(texts[i]);
+		assert_non_null(host);
+		t = print_host(host);
+		assert_int_equal(t->nr, 1);
+		assert_true(value_of(t, "hyp_host_up", "") == 1);
+		drop(t);
+		cJSON_Delete(host);
+	}
+	host = cJSON_Parse("{\"policy\":\"a\\\"b\",\"vms\":[{\"name\":"
+			   "\"c\\\"\\nd\",\"path\":\"\\\\\",\"idle\":true}]}");
+	t = print_host(host);
+	assert_true(value_of(t, "hyp_host_info", "policy=\"a\\\"b\"") == 1);
+	assert_true(value_of(t, "hyp_host_vm_idle",
+			     "vm=\"c\\\"\\nd\",socket=\"\\\\\"") == 1);
+	drop(t);
+	cJSON_Delete(host);
+}
+
+static const char vm_says[] = ANSWER("{\"state\":\"running\"}");
+static const char hypd_says[] = ANSWER(HOST);
+
+static int make_dir(void **state)
+{
+	struct dir *d = dir_make("/tmp/hyp-metrics-XXXXXX");
+
+	dir_add(d, "web", vm_says);
+	*state = d;
+	return 0;
+}
+
+static int remove_dir(void **state)
+{
+	dir_remove(*state);
+	return 0;
+}
+
+static struct fake *add_hypd(struct dir *d)
+{
+	return dir_add(d, CTL_MANAGER, hypd_says);
+}
+
+/* What hyp metrics writes. */
+static struct text *run(void)
+{
+	char *argv[] = { (char *)"metrics", NULL };
+	size_t len;
+	char *all = output_of(cli_metrics, argv, &len);
+
+	return parse(all, len);
+}
+
+static void hypd_is_asked_beside_vms(void **state)
+{
+	struct text *t;
+
+	add_hypd(*state);
+	dir_start(*state);
+	t = run();
+	assert_true(value_of(t, "hyp_up", "vm=\"web\"") == 1);
+	assert_true(value_of(t, "hyp_host_up", "") == 1);
+	assert_true(value_of(t, "hyp_host_limit_bytes", "") == 8589934592);
+	assert_true(value_of(t, "hyp_host_vm_pressure",
+			     "vm=\"web\",socket=\"/a/web.sock\"") == 15);
+	/* It is no VM. */
+	assert_null(strstr(t->all, "vm=\"hypd\""));
+	drop(t);
+}
+
+static void without_hypd_there_is_nothing_of_it(void **state)
+{
+	struct text *t;
+
+	dir_start(*state);
+	t = run();
+	assert_true(value_of(t, "hyp_up", "vm=\"web\"") == 1);
+	assert_null(strstr(t->all, "hyp_host"));
+	drop(t);
+}
+
+/* Nobody listens at its socket, which is known at once: no answer is due. */
+static void of_a_dead_hypd_there_is_nothing(void **state)
+{
+	struct peers peers = { .with_manager = true };
+	struct dir *d = *state;
+	struct why why = { "" };
+	struct text *t;
+
+	add_hypd(d);
+	dir_start(d);
+	dir_stop(d);
+	assert_int_equal(peers_find(&peers, &why), 0);
+	assert_non_null(peers.manager);
+	peers_ask(&peers, "stat");
+	assert_false(peers_due(&peers));
+	assert_int_equal(peers.manager->code, ASK_NO_VM);
+	peers_fini(&peers);
+	assert_null(peers.manager);
+	t = run();
+	assert_true(value_of(t, "hyp_up", "vm=\"web\"") == 0);
+	assert_null(strstr(t->all, "hyp_host"));
+	drop(t);
+}
+
+static void a_silent_hypd_hides_nothing(void **state)
+{
+	struct text *t;
+
+	add_hypd(*state)->hangs = true;
+	dir_start(*state);
+	t = run();
+	assert_true(value_of(t, "hyp_up", "vm=\"web\"") == 1);
+	assert_true(value_of(t, "hyp_host_up", "") == 0);
+	assert_null(strstr(t->all, "hyp_host_limit"));
+	drop(t);
+}
+
+static void who_does_not_want_hypd_does_not_ask_it(void **state)
+{
+	struct peers peers = { NULL };
+	struct why why = { "" };
+
+	add_hypd(*state);
+	dir_start(*state);
+	assert_int_equal(peers_find(&peers, &why), 0);
+	peers_ask(&peers, "info");
+	peers_wait(&peers);
+	assert_null(peers.manager);
+	assert_string_equal(peers.first->name, "web");
+	assert_null(peers.first->next);
+	peers_fini(&peers);
+	assert_int_equal(fakes->vms[1].calls, 0);
+}
+
+#define WITH_DIR(test)                                                         \
+	cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +547,13 @@ int main(void)
 		cmocka_unit_test(names_are_escaped_and_the_silent_are_down),
 		cmocka_unit_test(waits_are_cumulative_histograms),
 		cmocka_unit_test(rubbish_does_no_harm),
+		cmocka_unit_test(what_hypd_says_is_there),
+		cmocka_unit_test(rubbish_of_hypd_does_no_harm),
+		WITH_DIR(hypd_is_asked_beside_vms),
+		WITH_DIR(without_hypd_there_is_nothing_of_it),
+		WITH_DIR(of_a_dead_hypd_there_is_nothing),
+		WITH_DIR(a_silent_hypd_hides_nothing),
+		WITH_DIR(who_does_not_want_hypd_does_not_ask_it),
 	};
 
 	setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 0);

@@ -52,6 +52,9 @@ static void nothing_is_granted_before_it_is_free(void **state)
 	assert_int_equal(b->limit, 64 * MIB);
 	assert_true(figure("a", "counted_bytes") == 96.0 * MIB);
 	assert_true(figure(NULL, "counted_bytes") == 160.0 * MIB);
+	/* Sure is its minimum, and the entitlement as far as it needs that. */
+	assert_true(figure("a", "guaranteed_bytes") >= 16.0 * MIB);
+	assert_true(figure("a", "guaranteed_bytes") <= 32.0 * MIB);
 	a->charged = a->limit + MIB;
 	fake_poke(rig->pokes[0]);
 	UNTIL(b->limit > 64 * MIB);
