@@ -29,11 +29,12 @@
 
 #include "hyp/mem/mem.h"
 
-/* Values are those of the content bits of a state byte, shifted down. */
+/* What a frame begins with is 0: sparse.h.  In the state byte: state_content(). */
 enum frame_content {
-	FRAME_RESIDENT,
-	FRAME_PRESERVED,
 	FRAME_ZERO,
+	FRAME_PRESERVED,
+	FRAME_RESIDENT,
+	FRAME_NR_CONTENTS
 };
 
 enum frame_busy {
@@ -83,7 +84,7 @@ struct stripe {
 	struct frame_wait wait[FRAME_WAITS];
 } __attribute__((aligned(64)));
 
-/** frames_init() - all frames zero, without markers. Return: 0 or -ENOMEM */
+/** frames_init() - all frames zero, idle, without markers. Return: 0 or -ENOMEM */
 int frames_init(struct mem *mem);
 void frames_fini(struct mem *mem);
 

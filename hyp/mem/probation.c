@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Probation; the idea and the rules are in probation.h. */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "hyp/mem/ages.h"
 #include "hyp/mem/priv.h"
+#include "hyp/mem/sparse.h"
 #include "hyp/mem/uffd.h"
 
 #define NUMBER_MASK 0x7fffffffu
@@ -27,7 +27,7 @@ int probation_init(struct mem *mem, const char **why)
 		size *= 2;
 	for (i = 0; i < PROBATION_NR; i++) {
 		p->queue[i].size = size;
-		p->queue[i].frame = calloc(size, sizeof(uint32_t));
+		p->queue[i].frame = sparse_alloc(size * sizeof(uint32_t));
 		if (!p->queue[i].frame)
 			return -ENOMEM;
 	}
@@ -53,7 +53,8 @@ void probation_fini(struct mem *mem)
 		munmap(p->area, mem->cfg.size_bytes);
 	p->area = NULL;
 	for (i = 0; i < PROBATION_NR; i++) {
-		free(p->queue[i].frame);
+		sparse_free(p->queue[i].frame,
+			    p->queue[i].size * sizeof(uint32_t));
 		p->queue[i].frame = NULL;
 	}
 }
