@@ -14,6 +14,9 @@
 #define QUEUE_DIV 4u
 #define QUEUE_MIN 1024u
 
+#define PAGE_ENTRIES (MEM_PAGE_SIZE / (uint32_t)sizeof(uint32_t))
+_Static_assert(QUEUE_MIN % PAGE_ENTRIES == 0, "whole pages: sparse_alloc()");
+
 int probation_init(struct mem *mem, const char **why)
 {
 	struct probation *p = &mem->probation;
@@ -188,6 +191,21 @@ void probation_park(struct mem *mem, enum probation_kind kind,
 	}
 }
 
+/*
+ * The head runs through all of the ring, however few frames there are.  The page
+ * before the one of the entry that was handed out last, which probation_unget() may
+ * want again, has none any more, unless the head has come round.
+ */
+static void release_behind(struct probation_queue *q)
+{
+	uint32_t last = q->tail - 1;
+
+	if (last % PAGE_ENTRIES || q->head - last > q->size - PAGE_ENTRIES)
+		return;
+	madvise(&q->frame[(last - PAGE_ENTRIES) & (q->size - 1)], MEM_PAGE_SIZE,
+		MADV_DONTNEED);
+}
+
 bool __probation_next(struct mem *mem, enum probation_kind kind, uint64_t *idx)
 {
 	struct probation_queue *q = &mem->probation.queue[kind];
@@ -198,6 +216,7 @@ bool __probation_next(struct mem *mem, enum probation_kind kind, uint64_t *idx)
 				  (q->tail & NUMBER_MASK);
 
 		*idx = q->frame[q->tail++ & (q->size - 1)];
+		release_behind(q);
 		f = &mem->frames[*idx];
 		frame_lock(mem, *idx);
 		if (f->parked && f->slot == number)

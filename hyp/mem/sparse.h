@@ -18,7 +18,8 @@
  *
  * Whoever goes behind the end by 64 bytes or more gets a SIGSEGV: the sanitizers do
  * not watch this memory.
- * Return: caller owns, sparse_free(); aligned to 64 bytes; NULL: no address space.
+ * Return: caller owns, sparse_free(); aligned to 64 bytes, and to a page if @bytes
+ * are whole pages; NULL: no address space.
  */
 void *sparse_alloc(size_t bytes);
 
