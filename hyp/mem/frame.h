@@ -52,11 +52,16 @@ struct frame {
 	uint32_t slot;	      /* while preserved; parked: probation.c */
 	uint16_t pins;	      /* devices at work; resident while > 0 */
 	uint8_t content : 2;  /* enum frame_content */
-	uint8_t ahead : 1;    /* preserved, and the pager has a copy; ahead.h */
 	uint8_t parked : 1;   /* resident, but out of reach; probation.h */
 	uint8_t busy : 3;     /* enum frame_busy */
 	uint8_t poisoned : 1; /* zero, with a poison marker in place */
-	uint8_t waited : 1;   /* whoever publishes must UFFDIO_WAKE */
+	/*
+	 * What others write while the frame is busy, in a byte of its own: the
+	 * owner reads what is before without the stripe.
+	 */
+	uint8_t : 0;
+	uint8_t ahead : 1;  /* preserved, and the pager has a copy; ahead.h */
+	uint8_t waited : 1; /* whoever publishes must UFFDIO_WAKE */
 	uint8_t referenced : 1; /* second chance */
 	uint8_t armed : 1;	/* idle, resident, unwritten; track.h */
 };
