@@ -185,18 +185,28 @@ void ages_discard(struct mem *mem, uint64_t need)
 	discard_flush(mem, &r->batch);
 }
 
+static void halve_ages(struct reclaim *r, uint64_t block)
+{
+	uint64_t first = block * FRAME_BLOCK;
+	uint64_t i;
+
+	for (i = first; i < first + FRAME_BLOCK; i++)
+		set_age(r, i, (uint8_t)((age_of(r, i) + 1) / 2));
+}
+
 void ages_next(struct mem *mem)
 {
 	struct reclaim *r = &mem->reclaim;
-	uint64_t i;
+	uint64_t block;
 
 	/* They are bytes: make room by merging old ones. */
 	if (r->generation < RECLAIM_AGES - 1) {
 		r->generation++;
 		return;
 	}
-	for (i = 0; i < mem->nr_frames; i++)
-		set_age(r, i, (uint8_t)((age_of(r, i) + 1) / 2));
+	for (block = 0; block < mem_nr_blocks(mem); block++)
+		if (is_aged(r, block))
+			halve_ages(r, block);
 	r->generation = RECLAIM_AGES / 2 + 1;
 }
 

@@ -4,26 +4,33 @@
 #include <stdlib.h>
 
 #include "hyp/mem/priv.h"
+#include "hyp/mem/sparse.h"
 #include "hyp/mem/uffd.h"
 
 _Static_assert(sizeof(struct frame) == 8, "eight bytes a frame, no more");
+_Static_assert(FRAME_ZERO == 0 && FRAME_IDLE == 0, "nothing to write at first");
 
 static struct stripe *stripe_of(struct mem *mem, uint64_t idx)
 {
 	return &mem->stripes[idx / FRAME_BLOCK % FRAME_STRIPES];
 }
 
+static size_t frames_bytes(const struct mem *mem)
+{
+	return mem->nr_frames * sizeof(*mem->frames);
+}
+
 int frames_init(struct mem *mem)
 {
-	uint64_t i;
+	unsigned int i;
 
-	mem->frames = calloc(mem->nr_frames, sizeof(*mem->frames));
+	mem->frames = sparse_alloc(frames_bytes(mem));
 	if (!mem->frames)
 		return -ENOMEM;
 	mem->stripes = aligned_alloc(_Alignof(struct stripe),
 				     FRAME_STRIPES * sizeof(*mem->stripes));
 	if (!mem->stripes) {
-		free(mem->frames);
+		sparse_free(mem->frames, frames_bytes(mem));
 		mem->frames = NULL;
 		return -ENOMEM;
 	}
@@ -33,8 +40,6 @@ int frames_init(struct mem *mem)
 		mem->stripes[i].sleepers = 0;
 		mem->stripes[i].nr_waits = 0;
 	}
-	for (i = 0; i < mem->nr_frames; i++)
-		mem->frames[i].content = FRAME_ZERO;
 	atomic_store(&mem->count.content[FRAME_ZERO], mem->nr_frames);
 	return 0;
 }
@@ -48,7 +53,7 @@ void frames_fini(struct mem *mem)
 		pthread_mutex_destroy(&mem->stripes[i].lock);
 	}
 	free(mem->stripes);
-	free(mem->frames);
+	sparse_free(mem->frames, frames_bytes(mem));
 	mem->stripes = NULL;
 	mem->frames = NULL;
 }

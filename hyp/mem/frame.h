@@ -29,11 +29,12 @@
 
 #include "hyp/mem/mem.h"
 
-/* Values are those of the content bits of a state byte, shifted down. */
+/* What a frame begins with is 0: sparse.h.  In the state byte: state_content(). */
 enum frame_content {
-	FRAME_RESIDENT,
-	FRAME_PRESERVED,
 	FRAME_ZERO,
+	FRAME_PRESERVED,
+	FRAME_RESIDENT,
+	FRAME_NR_CONTENTS
 };
 
 enum frame_busy {
@@ -51,11 +52,16 @@ struct frame {
 	uint32_t slot;	      /* while preserved; parked: probation.c */
 	uint16_t pins;	      /* devices at work; resident while > 0 */
 	uint8_t content : 2;  /* enum frame_content */
-	uint8_t ahead : 1;    /* preserved, and the pager has a copy; ahead.h */
 	uint8_t parked : 1;   /* resident, but out of reach; probation.h */
 	uint8_t busy : 3;     /* enum frame_busy */
 	uint8_t poisoned : 1; /* zero, with a poison marker in place */
-	uint8_t waited : 1;   /* whoever publishes must UFFDIO_WAKE */
+	/*
+	 * What others write while the frame is busy, in a byte of its own: the
+	 * owner reads what is before without the stripe.
+	 */
+	uint8_t : 0;
+	uint8_t ahead : 1;  /* preserved, and the pager has a copy; ahead.h */
+	uint8_t waited : 1; /* whoever publishes must UFFDIO_WAKE */
 	uint8_t referenced : 1; /* second chance */
 	uint8_t armed : 1;	/* idle, resident, unwritten; track.h */
 };
@@ -83,7 +89,7 @@ struct stripe {
 	struct frame_wait wait[FRAME_WAITS];
 } __attribute__((aligned(64)));
 
-/** frames_init() - all frames zero, without markers. Return: 0 or -ENOMEM */
+/** frames_init() - all frames zero, idle, without markers. Return: 0 or -ENOMEM */
 int frames_init(struct mem *mem);
 void frames_fini(struct mem *mem);
 

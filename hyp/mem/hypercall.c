@@ -101,25 +101,41 @@ static int32_t operate(struct mem *mem, unsigned int op, uint64_t idx,
 	return (int32_t)(done << 8 | old);
 }
 
-/* All frames Stable.  Discards have been forbidden by the caller. */
-static int reset_frames(struct mem *mem)
+/* From @first on, up to @end, in one block. */
+static int reset_block(struct mem *mem, uint64_t first, uint64_t end)
 {
 	uint64_t i;
 	int err = 0;
 
-	for (i = 0; i < mem->nr_frames && !err; i++) {
-		frame_lock(mem, i);
+	frame_lock(mem, first);
+	for (i = first; i < end; i++) {
 		err = __frame_wait_idle(mem, i);
-		if (err >= 0) {
-			/*
-			 * Discarded frames become zero ones: their markers
-			 * are stale from now on and filled when touched.
-			 */
-			__state_reset(mem, i);
+		if (err < 0)
+			break;
+		/*
+		 * Discarded frames become zero ones: their markers are stale
+		 * from now on and filled when touched.
+		 */
+		__state_reset(mem, i);
+		/* Most have never been written to: sparse.h. */
+		if (mem->frames[i].armed)
 			mem->frames[i].armed = 0;
-			err = 0;
-		}
-		frame_unlock(mem, i);
+	}
+	frame_unlock(mem, first);
+	return err < 0 ? err : 0;
+}
+
+/* All frames Stable.  Discards have been forbidden by the caller. */
+static int reset_frames(struct mem *mem)
+{
+	uint64_t first, end;
+	int err = 0;
+
+	for (first = 0; first < mem->nr_frames && !err; first = end) {
+		end = first + FRAME_BLOCK;
+		if (end > mem->nr_frames)
+			end = mem->nr_frames;
+		err = reset_block(mem, first, end);
 	}
 	return err;
 }

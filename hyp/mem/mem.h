@@ -147,7 +147,7 @@ struct mem_stats {
 	uint64_t refault_swapped[MEM_DISTANCES];
 };
 
-/** struct mem_dist - frames by usage (S U V P) and content (r p z) */
+/** struct mem_dist - frames by usage (S U V P) and content (r p z), as in <essa/abi.h> */
 struct mem_dist {
 	uint64_t n[4][3];
 };

@@ -53,7 +53,7 @@
 #define MEM_HOLE_END   (4ull << 30)
 
 struct mem_counters {
-	_Atomic uint64_t content[3]; /* frames, by enum frame_content */
+	_Atomic uint64_t content[FRAME_NR_CONTENTS]; /* frames */
 	_Atomic uint64_t discarded_unused, discarded_volatile;
 	_Atomic uint64_t discarded_potential, discard_lost;
 	_Atomic uint64_t armed, fault_write, given_up;

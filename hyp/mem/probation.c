@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Probation; the idea and the rules are in probation.h. */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "hyp/mem/ages.h"
 #include "hyp/mem/priv.h"
+#include "hyp/mem/sparse.h"
 #include "hyp/mem/uffd.h"
 
 #define NUMBER_MASK 0x7fffffffu
@@ -13,6 +13,9 @@
 /* Entries of a queue; half of them may have lost their frame. */
 #define QUEUE_DIV 4u
 #define QUEUE_MIN 1024u
+
+#define PAGE_ENTRIES (MEM_PAGE_SIZE / (uint32_t)sizeof(uint32_t))
+_Static_assert(QUEUE_MIN % PAGE_ENTRIES == 0, "whole pages: sparse_alloc()");
 
 int probation_init(struct mem *mem, const char **why)
 {
@@ -27,7 +30,7 @@ int probation_init(struct mem *mem, const char **why)
 		size *= 2;
 	for (i = 0; i < PROBATION_NR; i++) {
 		p->queue[i].size = size;
-		p->queue[i].frame = calloc(size, sizeof(uint32_t));
+		p->queue[i].frame = sparse_alloc(size * sizeof(uint32_t));
 		if (!p->queue[i].frame)
 			return -ENOMEM;
 	}
@@ -53,7 +56,8 @@ void probation_fini(struct mem *mem)
 		munmap(p->area, mem->cfg.size_bytes);
 	p->area = NULL;
 	for (i = 0; i < PROBATION_NR; i++) {
-		free(p->queue[i].frame);
+		sparse_free(p->queue[i].frame,
+			    p->queue[i].size * sizeof(uint32_t));
 		p->queue[i].frame = NULL;
 	}
 }
@@ -187,6 +191,21 @@ void probation_park(struct mem *mem, enum probation_kind kind,
 	}
 }
 
+/*
+ * The head runs through all of the ring, however few frames there are.  The page
+ * before the one of the entry that was handed out last, which probation_unget() may
+ * want again, has none any more, unless the head has come round.
+ */
+static void release_behind(struct probation_queue *q)
+{
+	uint32_t last = q->tail - 1;
+
+	if (last % PAGE_ENTRIES || q->head - last > q->size - PAGE_ENTRIES)
+		return;
+	madvise(&q->frame[(last - PAGE_ENTRIES) & (q->size - 1)], MEM_PAGE_SIZE,
+		MADV_DONTNEED);
+}
+
 bool __probation_next(struct mem *mem, enum probation_kind kind, uint64_t *idx)
 {
 	struct probation_queue *q = &mem->probation.queue[kind];
@@ -197,6 +216,7 @@ bool __probation_next(struct mem *mem, enum probation_kind kind, uint64_t *idx)
 				  (q->tail & NUMBER_MASK);
 
 		*idx = q->frame[q->tail++ & (q->size - 1)];
+		release_behind(q);
 		f = &mem->frames[*idx];
 		frame_lock(mem, *idx);
 		if (f->parked && f->slot == number)

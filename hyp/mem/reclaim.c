@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Reclaim thread: rounds, and what follows when they do not help. */
 #include <errno.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include <essa/scan.h>
@@ -9,6 +8,7 @@
 #include "hyp/mem/ages.h"
 #include "hyp/mem/evict.h"
 #include "hyp/mem/priv.h"
+#include "hyp/mem/sparse.h"
 #include "hyp/mem/state.h"
 
 /* Storm: the pause between two scans; enough for a guest to get on. */
@@ -18,12 +18,23 @@
 /* In trouble: until the next attempt. */
 #define RETRY_PAUSE_MS 1000u
 
+/* All of the last block. */
+static size_t age_bytes(const struct mem *mem)
+{
+	return mem_nr_blocks(mem) * FRAME_BLOCK;
+}
+
+static size_t aged_bytes(const struct mem *mem)
+{
+	return (mem_nr_blocks(mem) + 63) / 64 * sizeof(*mem->reclaim.aged);
+}
+
 int reclaim_init(struct mem *mem)
 {
 	struct reclaim *r = &mem->reclaim;
 
-	r->age = calloc(mem_nr_blocks(mem), FRAME_BLOCK);
-	r->aged = calloc((mem_nr_blocks(mem) + 63) / 64, sizeof(*r->aged));
+	r->age = sparse_alloc(age_bytes(mem));
+	r->aged = sparse_alloc(aged_bytes(mem));
 	r->generation = 1;
 	r->scan = essa_best_scanner();
 	if (r->age && r->aged)
@@ -36,8 +47,8 @@ void reclaim_fini(struct mem *mem)
 {
 	struct reclaim *r = &mem->reclaim;
 
-	free(r->age);
-	free(r->aged);
+	sparse_free(r->age, age_bytes(mem));
+	sparse_free(r->aged, aged_bytes(mem));
 	r->age = NULL;
 	r->aged = NULL;
 }

@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Refault distance; see refault.h. */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "hyp/mem/priv.h"
+#include "hyp/mem/sparse.h"
+
+static size_t left_bytes(const struct mem *mem)
+{
+	return mem->nr_frames * sizeof(*mem->refault.left);
+}
 
 int refault_init(struct mem *mem)
 {
 	/* Memory only for what has gone once. */
-	mem->refault.left = calloc(mem->nr_frames, sizeof(uint32_t));
+	mem->refault.left = sparse_alloc(left_bytes(mem));
 	return mem->refault.left ? 0 : -ENOMEM;
 }
 
 void refault_fini(struct mem *mem)
 {
-	free(mem->refault.left);
+	sparse_free(mem->refault.left, left_bytes(mem));
 	mem->refault.left = NULL;
 }
 

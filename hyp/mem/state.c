@@ -7,9 +7,10 @@
 #include "hyp/mem/priv.h"
 #include "hyp/mem/state.h"
 
-_Static_assert(FRAME_RESIDENT << ESSA_CONTENT_SHIFT == ESSA_RESIDENT, "r");
-_Static_assert(FRAME_PRESERVED << ESSA_CONTENT_SHIFT == ESSA_PRESERVED, "p");
-_Static_assert(FRAME_ZERO << ESSA_CONTENT_SHIFT == ESSA_ZERO, "z");
+#define CONTENT_BITS(content) (ESSA_ZERO - ((content) << ESSA_CONTENT_SHIFT))
+_Static_assert(CONTENT_BITS(FRAME_RESIDENT) == ESSA_RESIDENT, "r");
+_Static_assert(CONTENT_BITS(FRAME_PRESERVED) == ESSA_PRESERVED, "p");
+_Static_assert(CONTENT_BITS(FRAME_ZERO) == ESSA_ZERO, "z");
 
 static uint8_t *byte_of(struct mem *mem, uint64_t idx)
 {
@@ -22,9 +23,9 @@ static bool byte_cas(struct mem *mem, uint64_t idx, uint8_t *old, uint8_t next)
 					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-static uint8_t content_bits(enum frame_content content)
+uint8_t state_content(enum frame_content content)
 {
-	return (uint8_t)(content << ESSA_CONTENT_SHIFT);
+	return (uint8_t)CONTENT_BITS(content);
 }
 
 uint8_t state_read(struct mem *mem, uint64_t idx)
@@ -64,7 +65,7 @@ bool __state_is_discarded(struct mem *mem, uint64_t idx)
 
 int __state_commit_discard(struct mem *mem, uint64_t idx, uint8_t *old)
 {
-	uint8_t truth = content_bits(mem->frames[idx].content);
+	uint8_t truth = state_content(mem->frames[idx].content);
 	uint8_t byte = state_read(mem, idx);
 	int next;
 
@@ -99,7 +100,7 @@ void __state_released(struct mem *mem, uint64_t idx)
 int __state_set_content(struct mem *mem, uint64_t idx,
 			enum frame_content content)
 {
-	uint8_t bits = content_bits(content);
+	uint8_t bits = state_content(content);
 	uint8_t byte = state_read(mem, idx);
 	uint8_t idle;
 	int next;
@@ -120,7 +121,7 @@ int __state_set_content(struct mem *mem, uint64_t idx,
 
 void __state_repair(struct mem *mem, uint64_t idx)
 {
-	uint8_t truth = content_bits(mem->frames[idx].content);
+	uint8_t truth = state_content(mem->frames[idx].content);
 	uint8_t byte = state_read(mem, idx);
 	uint8_t next;
 
@@ -133,9 +134,10 @@ void __state_repair(struct mem *mem, uint64_t idx)
 
 void __state_reset(struct mem *mem, uint64_t idx)
 {
-	__atomic_store_n(byte_of(mem, idx),
-			 ESSA_STABLE | content_bits(mem->frames[idx].content),
-			 __ATOMIC_SEQ_CST);
+	uint8_t next = ESSA_STABLE | state_content(mem->frames[idx].content);
+
+	if (state_read(mem, idx) != next)
+		__atomic_store_n(byte_of(mem, idx), next, __ATOMIC_SEQ_CST);
 }
 
 int state_guest_op(struct mem *mem, uint64_t idx, unsigned int op, uint8_t *old)

@@ -14,7 +14,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hyp/mem/frame.h"
+
 struct mem;
+
+/** state_content() - how the state byte says it: ESSA_RESIDENT, ... */
+uint8_t state_content(enum frame_content content);
 
 uint8_t state_read(struct mem *mem, uint64_t idx);
 

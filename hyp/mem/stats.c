@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Counters and the state distribution. */
-#include <string.h>
-
 #include <essa/abi.h>
 
 #include "hyp/mem/priv.h"
@@ -75,21 +73,36 @@ void mem_get_stats(struct mem *mem, struct mem_stats *out)
 	}
 }
 
+/* Contents are numbered there as in the state byte. */
+static unsigned int column(enum frame_content content)
+{
+	return state_content(content) >> ESSA_CONTENT_SHIFT;
+}
+
+_Static_assert(ESSA_RESIDENT >> ESSA_CONTENT_SHIFT == 0 &&
+		       ESSA_PRESERVED >> ESSA_CONTENT_SHIFT == 1 &&
+		       ESSA_ZERO >> ESSA_CONTENT_SHIFT == 2,
+	       "r p z, as mem.h says");
+
 void mem_get_dist(struct mem *mem, struct mem_dist *out)
 {
 	uint32_t on = atomic_load(&mem->features);
+	uint64_t n[4][FRAME_NR_CONTENTS] = { { 0 } };
+	unsigned int u, c;
 	uint64_t i;
 
-	memset(out, 0, sizeof(*out));
 	for (i = 0; i < mem->nr_frames; i++) {
 		uint8_t usage = on ? state_read(mem, i) & ESSA_USAGE_MASK :
 				     ESSA_STABLE;
 
 		if (i % FRAME_BLOCK == 0)
 			frame_lock(mem, i);
-		out->n[usage][mem->frames[i].content]++;
+		n[usage][mem->frames[i].content]++;
 		if (i % FRAME_BLOCK == FRAME_BLOCK - 1 ||
 		    i == mem->nr_frames - 1)
 			frame_unlock(mem, i);
 	}
+	for (u = 0; u < 4; u++)
+		for (c = 0; c < FRAME_NR_CONTENTS; c++)
+			out->n[u][column(c)] = n[u][c];
 }

@@ -10,6 +10,7 @@
 
 #include "hyp/mem/host.h"
 #include "hyp/mem/mem.h"
+#include "hyp/mem/sparse.h"
 #include "hyp/mem/swap.h"
 
 static int open_unlinked(const char *dir)
@@ -55,6 +56,11 @@ static void try_direct(struct swap *swap)
 		fcntl(swap->fd, F_SETFL, flags);
 }
 
+static size_t used_bytes(const struct swap *swap)
+{
+	return (swap->nr_slots / 64 + 1) * sizeof(*swap->used);
+}
+
 int swap_create(struct swap **out, const char *dir, uint64_t bytes,
 		const char **why)
 {
@@ -70,7 +76,7 @@ int swap_create(struct swap **out, const char *dir, uint64_t bytes,
 	if (!swap)
 		return -ENOMEM;
 	swap->nr_slots = (uint32_t)(bytes / MEM_PAGE_SIZE);
-	swap->used = calloc(swap->nr_slots / 64 + 1, sizeof(*swap->used));
+	swap->used = sparse_alloc(used_bytes(swap));
 	err = -ENOMEM;
 	if (!swap->used)
 		goto err_free;
@@ -93,7 +99,7 @@ int swap_create(struct swap **out, const char *dir, uint64_t bytes,
 err_close:
 	close(swap->fd);
 err_free:
-	free(swap->used);
+	sparse_free(swap->used, used_bytes(swap));
 	free(swap);
 	return err;
 }
@@ -104,7 +110,7 @@ void swap_destroy(struct swap *swap)
 		return;
 	pthread_mutex_destroy(&swap->lock);
 	close(swap->fd);
-	free(swap->used);
+	sparse_free(swap->used, used_bytes(swap));
 	free(swap);
 }
 

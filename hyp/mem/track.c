@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Write tracking; the invariant is in track.h. */
 #include <errno.h>
-#include <stdlib.h>
 
 #include <essa/abi.h>
 
 #include "hyp/mem/priv.h"
+#include "hyp/mem/sparse.h"
 #include "hyp/mem/state.h"
 #include "hyp/mem/uffd.h"
 
@@ -17,15 +17,20 @@ static uint64_t nr_words(const struct mem *mem)
 	return (mem->nr_frames + FRAME_BLOCK * 64 - 1) / (FRAME_BLOCK * 64);
 }
 
+static size_t blocks_bytes(const struct mem *mem)
+{
+	return nr_words(mem) * sizeof(*mem->track.blocks);
+}
+
 int track_init(struct mem *mem)
 {
-	mem->track.blocks = calloc(nr_words(mem), sizeof(*mem->track.blocks));
+	mem->track.blocks = sparse_alloc(blocks_bytes(mem));
 	return mem->track.blocks ? 0 : -ENOMEM;
 }
 
 void track_fini(struct mem *mem)
 {
-	free(mem->track.blocks);
+	sparse_free(mem->track.blocks, blocks_bytes(mem));
 	mem->track.blocks = NULL;
 }
 

@@ -78,9 +78,10 @@ static void check_sum(struct vm *vm)
 	for (u = 0; u < 4; u++)
 		for (c = 0; c < 3; c++)
 			sum[c] += d.n[u][c];
-	assert_int_equal(sum[FRAME_RESIDENT], st.resident);
-	assert_int_equal(sum[FRAME_PRESERVED], st.preserved);
-	assert_int_equal(sum[FRAME_ZERO], st.zero);
+	assert_int_equal(sum[ESSA_RESIDENT >> ESSA_CONTENT_SHIFT], st.resident);
+	assert_int_equal(sum[ESSA_PRESERVED >> ESSA_CONTENT_SHIFT],
+			 st.preserved);
+	assert_int_equal(sum[ESSA_ZERO >> ESSA_CONTENT_SHIFT], st.zero);
 }
 
 static void settle_all(struct vm *vm)

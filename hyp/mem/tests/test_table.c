@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "hyp/mem/ages.h"
+#include "hyp/mem/state.h"
 #include "hyp/mem/tests/vm.h"
 
 #define GIB (1ull << 30)
@@ -104,6 +105,20 @@ static void check_ages(struct mem *mem, const uint8_t *before,
 	}
 }
 
+/* No generation left: those there are make room. */
+static void check_merge(struct mem *mem, uint8_t *before)
+{
+	struct reclaim *r = &mem->reclaim;
+	uint64_t i;
+
+	memcpy(before, r->age, mem->nr_frames);
+	r->generation = RECLAIM_AGES - 1;
+	ages_next(mem);
+	assert_int_equal(r->generation, RECLAIM_AGES / 2 + 1);
+	for (i = 0; i < mem->nr_frames; i++)
+		assert_int_equal(r->age[i], (before[i] + 1) / 2);
+}
+
 /*
  * Frames become volatile and stop to be, in runs of all lengths; what lies in
  * the hole and behind the end says volatile all the time.
@@ -147,9 +162,40 @@ static void a_pass_ages_all_frames_and_only_them(void **s)
 			ages_scan(mem, 0);
 			check_ages(mem, before, (uint8_t)(round + 1));
 		}
+		check_merge(mem, before);
 		free(before);
 		mem_destroy(mem);
 	}
+}
+
+/* What the guest has scribbled goes, in all blocks and on both sides of the hole. */
+static void hinting_begins_and_ends_with_all_frames_stable(void **s)
+{
+	static const uint64_t cmds[] = { ESSA_CMD_DISABLE, ESSA_CMD_ENABLE };
+	const uint64_t size = 3 * GIB + 4 * MIB + 20 * KIB;
+	struct vm vm;
+	uint64_t i;
+	unsigned int k;
+
+	(void)s;
+	vm_start(&vm, CFG(.size_bytes = size, .hinting = true, NO_SWAP));
+	put(&vm, 70, 1);
+	put(&vm, size / MEM_PAGE_SIZE - 1, 1);
+	for (k = 0; k < 2; k++) {
+		memset(vm.table, ESSA_VOLATILE | ESSA_PRESERVED,
+		       vm.mem->table_bytes);
+		assert_int_equal(mem_hypercall(vm.mem, cmds[k], ESSA_VERSION,
+					       mem_features(vm.mem), false),
+				 0);
+		for (i = 0; i < vm.mem->nr_frames; i++)
+			if (state(&vm, mem_gfn(vm.mem, i)) !=
+			    (ESSA_STABLE |
+			     state_content(vm.mem->frames[i].content)))
+				fail_msg("frame %llu is in state 0x%x",
+					 (unsigned long long)i,
+					 state(&vm, mem_gfn(vm.mem, i)));
+	}
+	vm_end(&vm);
 }
 
 int main(void)
@@ -157,6 +203,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table_costs_at_most_three_in_ten_thousand),
 		cmocka_unit_test(a_pass_ages_all_frames_and_only_them),
+		cmocka_unit_test(
+			hinting_begins_and_ends_with_all_frames_stable),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
