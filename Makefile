@@ -194,14 +194,17 @@ spec: $(spec-table) ## write the transition table of essa-emu/SPEC.md from the c
 	$(Q)tools/check-spec.sh --write $<
 setup: ## install the Debian packages that are missing
 	$(Q)tools/setup
+# Whoever says -j knows better.
+par = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 check: setup ## everything: unit tests, sanitizers, style, selftests in the lab
+	$(Q)$(MAKE) $(par) all all-tests guest-tests
 	$(Q)$(MAKE) check-all
 check-all: all style $(tests) $(sim-broken) $(guests) $(count-plugin) $(selftest-y:%.c=$(O)/%) $(lab)/ready \
 		$(kernel)/bzImage $(kselftest-initrd) $(O)/disk.img
-	$(Q)$(MAKE) SAN=address,undefined all-tests
-	$(Q)$(MAKE) SAN=thread all-tests
-	$(Q)$(fuzz-make) fuzz-targets
-	$(Q)$(MAKE) O=$(O)/late CFLAGS=-DHYP_BREAK_LATE_RELEASE all
+	$(Q)$(MAKE) $(par) SAN=address,undefined all-tests
+	$(Q)$(MAKE) $(par) SAN=thread all-tests
+	$(Q)$(fuzz-make) $(par) fuzz-targets
+	$(Q)$(MAKE) $(par) O=$(O)/late CFLAGS=-DHYP_BREAK_LATE_RELEASE all
 	$(Q)$(run-tests) $(tests) $(call tests-in,$(asan-dir)) $(call tests-in,$(tsan-dir)) \
 	  $(selftests)
 # KERNEL= another image, FS=xfs, KSELFTESTS=NAME,NAME..., KSELFTEST_MEM=; with neither of
