@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Readahead windows; see ahead.h. */
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "hyp/mem/ahead.h"
+#include "hyp/mem/content.h"
 #include "hyp/mem/priv.h"
 
 #define PAGES_BYTES ((size_t)AHEAD_WINDOWS * MEM_PAGE_SIZE)
@@ -24,16 +24,11 @@ _Static_assert(AHEAD_MAX <= FRAME_BLOCK, "a window is in one block");
 
 int ahead_init(struct ahead *a)
 {
-	void *p = mmap(NULL, PAGES_BYTES, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned int i;
 
-	if (p == MAP_FAILED)
+	a->pages = content_map(PAGES_BYTES);
+	if (!a->pages)
 		return -ENOMEM;
-	/* The guest's: neither for a child nor for a core dump. */
-	madvise(p, PAGES_BYTES, MADV_DONTFORK);
-	madvise(p, PAGES_BYTES, MADV_DONTDUMP);
-	a->pages = p;
 	a->score = FIRST_SCORE;
 	for (i = 0; i < AHEAD_WINDOWS; i++) {
 		a->window[i].probe = AHEAD_NONE;
@@ -46,8 +41,7 @@ int ahead_init(struct ahead *a)
 
 void ahead_fini(struct ahead *a)
 {
-	if (a->pages)
-		munmap(a->pages, PAGES_BYTES);
+	content_unmap(a->pages, PAGES_BYTES);
 	a->pages = NULL;
 }
 

@@ -2,10 +2,10 @@
 /* Making frames resident; rules in fill.h and frame.h. */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <essa/abi.h>
 
+#include "hyp/mem/content.h"
 #include "hyp/mem/fill.h"
 #include "hyp/mem/priv.h"
 #include "hyp/mem/state.h"
@@ -20,14 +20,10 @@ static const uint8_t zeros[FILL_MAX_ZERO * MEM_PAGE_SIZE]
 
 int fill_init(struct fill_buffer *b)
 {
-	const size_t bytes = (size_t)FILL_BUFFER_PAGES * MEM_PAGE_SIZE;
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
+	b->pages = content_map((size_t)FILL_BUFFER_PAGES * MEM_PAGE_SIZE);
+	if (!b->pages)
 		return -ENOMEM;
 	pthread_mutex_init(&b->lock, NULL);
-	b->pages = p;
 	return 0;
 }
 
@@ -35,7 +31,7 @@ void fill_fini(struct fill_buffer *b)
 {
 	if (!b->pages)
 		return;
-	munmap(b->pages, (size_t)FILL_BUFFER_PAGES * MEM_PAGE_SIZE);
+	content_unmap(b->pages, (size_t)FILL_BUFFER_PAGES * MEM_PAGE_SIZE);
 	pthread_mutex_destroy(&b->lock);
 	b->pages = NULL;
 }

@@ -15,6 +15,7 @@
 
 #include <essa/abi.h>
 
+#include "hyp/mem/content.h"
 #include "hyp/mem/host.h"
 #include "hyp/mem/pager.h"
 #include "hyp/mem/priv.h"
@@ -81,16 +82,10 @@ static int map_ram(struct mem *mem, const char **why)
 	void *p;
 
 	*why = "cannot reserve guest memory: choose a smaller --mem";
-	p = mmap(NULL, len, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
-		return -errno;
+	p = content_map(len);
+	if (!p)
+		return -ENOMEM;
 	mem->ram = p;
-	madvise(p, len, MADV_NOHUGEPAGE);
-	/* A child's copy would keep pages from being moved. */
-	madvise(p, len, MADV_DONTFORK);
-	/* Nor is it to be in a core dump (--no-sandbox; else there is none). */
-	madvise(p, len, MADV_DONTDUMP);
 	mem->regions[0] = (struct mem_region){
 		.gpa = 0,
 		.size_bytes = low,
@@ -301,8 +296,7 @@ void mem_destroy(struct mem *mem)
 	close_fd(mem->uffd);
 	if (mem->table)
 		munmap(mem->table, mem->table_bytes);
-	if (mem->ram)
-		munmap(mem->ram, mem->cfg.size_bytes);
+	content_unmap(mem->ram, mem->cfg.size_bytes);
 	probation_fini(mem);
 	refault_fini(mem);
 	track_fini(mem);

@@ -2,11 +2,11 @@
 /* Reads of the pager; see pagein.h. */
 #include <errno.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <essa/abi.h>
 
+#include "hyp/mem/content.h"
 #include "hyp/mem/pagein.h"
 #include "hyp/mem/priv.h"
 #include "hyp/mem/state.h"
@@ -33,20 +33,16 @@ int pagein_init(struct mem *mem, const char **why)
 	err = ahead_init(&p->ahead);
 	if (err)
 		return err;
-	buf = mmap(NULL, BUF_BYTES, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (buf == MAP_FAILED)
+	buf = content_map(BUF_BYTES);
+	if (!buf)
 		return -ENOMEM;
-	/* A child's copy would keep what is read from coming here. */
-	madvise(buf, BUF_BYTES, MADV_DONTFORK);
-	madvise(buf, BUF_BYTES, MADV_DONTDUMP);
 	p->buf = buf;
 	p->idle = ALL_IDLE;
 	p->units = UINT32_MAX;
 	*why = "too many open files";
 	p->retry_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->retry_fd < 0) {
-		munmap(buf, BUF_BYTES);
+		content_unmap(buf, BUF_BYTES);
 		p->buf = NULL;
 		return -EMFILE;
 	}
@@ -63,7 +59,7 @@ void pagein_fini(struct mem *mem)
 	if (!p->buf)
 		return;
 	close(p->retry_fd);
-	munmap(p->buf, BUF_BYTES);
+	content_unmap(p->buf, BUF_BYTES);
 	p->buf = NULL;
 }
 

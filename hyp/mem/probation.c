@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "hyp/mem/ages.h"
+#include "hyp/mem/content.h"
 #include "hyp/mem/priv.h"
 #include "hyp/mem/sparse.h"
 #include "hyp/mem/uffd.h"
@@ -23,7 +24,6 @@ int probation_init(struct mem *mem, const char **why)
 	size_t len = mem->cfg.size_bytes;
 	uint32_t size = QUEUE_MIN;
 	unsigned int i;
-	void *area;
 
 	*why = "out of memory";
 	while (size < mem->nr_frames / QUEUE_DIV)
@@ -35,16 +35,11 @@ int probation_init(struct mem *mem, const char **why)
 			return -ENOMEM;
 	}
 	*why = "out of address space";
-	area = mmap(NULL, len, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (area == MAP_FAILED)
+	p->area = content_map(len);
+	if (!p->area)
 		return -ENOMEM;
-	p->area = area;
-	madvise(area, len, MADV_NOHUGEPAGE);
-	madvise(area, len, MADV_DONTFORK);
-	madvise(area, len, MADV_DONTDUMP);
 	/* UFFDIO_MOVE wants its destination registered, both ways. */
-	return uffd_register(mem->uffd, area, len, false, why);
+	return uffd_register(mem->uffd, p->area, len, false, why);
 }
 
 void probation_fini(struct mem *mem)
@@ -52,8 +47,7 @@ void probation_fini(struct mem *mem)
 	struct probation *p = &mem->probation;
 	unsigned int i;
 
-	if (p->area)
-		munmap(p->area, mem->cfg.size_bytes);
+	content_unmap(p->area, mem->cfg.size_bytes);
 	p->area = NULL;
 	for (i = 0; i < PROBATION_NR; i++) {
 		sparse_free(p->queue[i].frame,

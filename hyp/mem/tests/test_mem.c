@@ -29,6 +29,7 @@ static void core_dump_has_nothing_of_the_guest(void **s)
 	assert_true(has_vm_flag(vm.mem->probation.area, " dd"));
 	assert_true(has_vm_flag(vm.mem->pager.in.buf, " dd"));
 	assert_true(has_vm_flag(vm.mem->pager.in.ahead.pages, " dd"));
+	assert_true(has_vm_flag(vm.mem->fill_buffer.pages, " dd"));
 	vm_end(&vm);
 }
 
