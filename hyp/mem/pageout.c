@@ -47,29 +47,12 @@ static uint8_t *staged(const struct mem *mem, unsigned int i)
 	return probation_hva(mem, mem->pageout.page[i].idx);
 }
 
-static void add_page(struct pageout *po, uint64_t idx)
+static void add_page(struct mem *mem, uint64_t idx, void *ctx)
 {
+	struct pageout *po = ctx;
+
+	(void)mem;
 	po->page[po->nr++] = (struct pageout_page){ .idx = idx };
-}
-
-/* Move what can be moved; frames whose page is in use stay as they are. */
-static void move_out(struct mem *mem, const uint64_t *idx, unsigned int nr)
-{
-	struct pageout *po = &mem->pageout;
-	unsigned int i = 0;
-	unsigned int run, end;
-	int err;
-
-	while (i < nr) {
-		run = 1;
-		while (i + run < nr && idx[i + run] == idx[i] + run)
-			run++;
-		err = probation_move_out(mem, idx[i], &run);
-		for (end = i + run; i < end; i++)
-			add_page(po, idx[i]);
-		if (err)
-			frame_publish_resident(mem, idx[i++], true);
-	}
 }
 
 static bool is_zero(const uint8_t *page)
@@ -247,9 +230,9 @@ unsigned int pageout_batch(struct mem *mem, const uint64_t *idx,
 	pthread_mutex_lock(&po->lock);
 	po->nr = 0;
 	for (i = 0; parked && i < nr; i++)
-		add_page(po, idx[i]);
+		add_page(mem, idx[i], po);
 	if (!parked)
-		move_out(mem, idx, nr);
+		probation_move_out(mem, idx, nr, add_page, po);
 	find_zeros(mem);
 	write_staged(mem);
 	for (i = 0; i < po->nr; i++) {

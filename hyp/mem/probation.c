@@ -143,7 +143,8 @@ static bool publish_parked(struct mem *mem, enum probation_kind kind,
 	return ok;
 }
 
-int probation_move_out(struct mem *mem, uint64_t idx, unsigned int *nr)
+/* A run of neighbours; @nr is set to how many have come.  Return: as uffd_move(). */
+static int move_run(struct mem *mem, uint64_t idx, unsigned int *nr)
 {
 	size_t moved;
 	int err;
@@ -151,19 +152,18 @@ int probation_move_out(struct mem *mem, uint64_t idx, unsigned int *nr)
 	err = uffd_move(mem->uffd, probation_hva(mem, idx), mem_hva(mem, idx),
 			(size_t)*nr << MEM_PAGE_SHIFT, &moved);
 	*nr = (unsigned int)(moved >> MEM_PAGE_SHIFT);
-	/* In use by the kernel, shared by KSM: later, perhaps. */
-	if (err == -EAGAIN)
-		err = -EBUSY;
 	mem_count(&mem->count.reclaim_failed, !!err);
-	if (err && err != -EBUSY)
+	/* In use by the kernel, shared by KSM: later, perhaps. */
+	if (err && err != -EBUSY && err != -EAGAIN)
 		mem_fatal(
 			mem, err,
 			"cannot move guest memory out of the way: the host needs a working UFFDIO_MOVE");
 	return err;
 }
 
-void probation_park(struct mem *mem, enum probation_kind kind,
-		    const uint64_t *idx, unsigned int nr)
+void probation_move_out(struct mem *mem, const uint64_t *idx, unsigned int nr,
+			void (*came)(struct mem *mem, uint64_t idx, void *ctx),
+			void *ctx)
 {
 	unsigned int i = 0;
 	unsigned int run, end;
@@ -173,16 +173,26 @@ void probation_park(struct mem *mem, enum probation_kind kind,
 		run = 1;
 		while (i + run < nr && idx[i + run] == idx[i] + run)
 			run++;
-		err = probation_move_out(mem, idx[i], &run);
-		for (end = i + run; i < end; i++) {
-			if (publish_parked(mem, kind, idx[i]))
-				continue;
-			probation_bring_back(mem, idx[i]);
-			frame_publish_resident(mem, idx[i], true);
-		}
+		err = move_run(mem, idx[i], &run);
+		for (end = i + run; i < end; i++)
+			came(mem, idx[i], ctx);
 		if (err)
 			frame_publish_resident(mem, idx[i++], true);
 	}
+}
+
+static void park(struct mem *mem, uint64_t idx, void *kind)
+{
+	if (publish_parked(mem, *(enum probation_kind *)kind, idx))
+		return;
+	probation_bring_back(mem, idx);
+	frame_publish_resident(mem, idx, true);
+}
+
+void probation_park(struct mem *mem, enum probation_kind kind,
+		    const uint64_t *idx, unsigned int nr)
+{
+	probation_move_out(mem, idx, nr, park, &kind);
 }
 
 /*

@@ -82,14 +82,20 @@ void probation_park(struct mem *mem, enum probation_kind kind,
 		    const uint64_t *idx, unsigned int nr);
 
 /**
- * probation_move_out() - a run of pages of busy frames into the area
- * @nr: set to how many have come
+ * probation_move_out() - pages of busy frames into the area
+ * @mem:  memory
+ * @idx:  frames; runs of neighbours are cheaper
+ * @nr:   their number
+ * @came: called for each whose page has come, in their order
+ * @ctx:  its last argument
  *
- * Caller holds pageout.lock.
- * Return: 0; -EBUSY: the page behind those is in use elsewhere; or the errno of
- * what does not work on this host, which has ended the VM.
+ * Frames whose page is in use elsewhere are published as they were.  What does not
+ * work on this host at all ends the VM.
+ * Context: pageout.lock is held, no stripe.
  */
-int probation_move_out(struct mem *mem, uint64_t idx, unsigned int *nr);
+void probation_move_out(struct mem *mem, const uint64_t *idx, unsigned int nr,
+			void (*came)(struct mem *mem, uint64_t idx, void *ctx),
+			void *ctx);
 
 /** probation_bring_back() - the page of a busy frame, from the area */
 void probation_bring_back(struct mem *mem, uint64_t idx);
