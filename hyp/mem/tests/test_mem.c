@@ -18,18 +18,25 @@ static void untouched_ram_reads_zero_and_becomes_resident(void **s)
 	vm_end(&vm);
 }
 
-static void core_dump_has_nothing_of_the_guest(void **s)
+static void content_is_in_no_core_dump_and_no_child(void **s)
 {
 	struct vm vm;
+	unsigned int i;
 
 	(void)s;
 	vm_start(&vm, CFG(.hinting = true));
 	/* RAM, what is on its way out of it, and what is on its way back. */
-	assert_true(has_vm_flag(vm.ram, " dd"));
-	assert_true(has_vm_flag(vm.mem->probation.area, " dd"));
-	assert_true(has_vm_flag(vm.mem->pager.in.buf, " dd"));
-	assert_true(has_vm_flag(vm.mem->pager.in.ahead.pages, " dd"));
-	assert_true(has_vm_flag(vm.mem->fill_buffer.pages, " dd"));
+	const void *const maps[] = {
+		vm.ram,
+		vm.mem->probation.area,
+		vm.mem->pager.in.buf,
+		vm.mem->pager.in.ahead.pages,
+		vm.mem->fill_buffer.pages,
+	};
+	for (i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
+		assert_true(has_vm_flag(maps[i], " dd"));
+		assert_true(has_vm_flag(maps[i], " dc"));
+	}
 	vm_end(&vm);
 }
 
@@ -470,7 +477,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(untouched_ram_reads_zero_and_becomes_resident),
-		cmocka_unit_test(core_dump_has_nothing_of_the_guest),
+		cmocka_unit_test(content_is_in_no_core_dump_and_no_child),
 		cmocka_unit_test(touched_discarded_page_is_a_discard_fault),
 		cmocka_unit_test(discarded_unused_page_reads_zero),
 		cmocka_unit_test(stable_and_pending_pages_are_not_discarded),
