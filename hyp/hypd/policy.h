@@ -29,7 +29,7 @@ struct policy_counters {
 	uint64_t fault_preserved; /* pages read back from swap */
 	uint64_t fault_discard;	  /* discarded pages that were wanted again */
 	uint64_t swapped_out;	  /* pages */
-	uint64_t stall_us;	  /* what accesses to memory have waited */
+	uint64_t stall_us;	  /* what accesses have waited for swap */
 	bool has_stall;
 };
 

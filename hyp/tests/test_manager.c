@@ -676,6 +676,30 @@ static void without_balloon_and_swap_that_is_said(void **state)
 
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+/* Zeros are no cost of a limit, and a guest that grows is not under pressure. */
+static void waits_for_swap_alone_are_stall(void **state)
+{
+	const struct mem_region *ram;
+	struct mem_stats st;
+	int fd = dial();
+	cJSON *answer;
+
+	(void)state;
+	mem_regions(rig->vm.mem, &ram);
+	((volatile char *)ram->hva)[5 * MEM_PAGE_SIZE] = 1;
+	mem_get_stats(rig->vm.mem, &st);
+	assert_true(st.stall_us > 0);
+	answer = ask(fd, "\"command\":\"watch\"");
+	assert_true(number(at(answer, "result"), "counters.stall_us") == 0);
+	cJSON_Delete(answer);
+	page_out(5);
+	assert_int_equal(((volatile char *)ram->hva)[5 * MEM_PAGE_SIZE], 1);
+	answer = ask(fd, "\"command\":\"watch\"");
+	assert_true(number(at(answer, "result"), "counters.stall_us") > 0);
+	cJSON_Delete(answer);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -688,6 +712,7 @@ int main(void)
 		CASE(who_is_slow_gets_the_newest),
 		CASE(who_goes_makes_room_for_another),
 		CASE(share_and_balloon_say_what_there_is),
+		CASE(waits_for_swap_alone_are_stall),
 		cmocka_unit_test_setup_teardown(
 			without_balloon_and_swap_that_is_said, setup_bare,
 			teardown),

@@ -23,6 +23,7 @@
 struct sample {
 	uint64_t at_ms;
 	struct mem_stats mem;
+	uint64_t stall_us; /* waits for the swap file: others are no cost of a limit */
 	struct pause_state pause;
 	struct share share;
 	uint64_t balloon_target, balloon_actual;
@@ -58,6 +59,7 @@ void vm_news(void *ctx)
 static void take_sample(struct vm *vm, struct sample *s)
 {
 	struct balloon_state balloon = { .target_bytes = 0 };
+	struct mem_latency page_in;
 
 	if (vm->balloon)
 		balloon_get(vm->balloon, &balloon);
@@ -68,6 +70,8 @@ static void take_sample(struct vm *vm, struct sample *s)
 		.balloon_actual = balloon.actual_bytes,
 	};
 	mem_get_stats(vm->mem, &s->mem);
+	mem_get_latency(vm->mem, MEM_WAIT_PAGE_IN, &page_in);
+	s->stall_us = page_in.sum_ns / 1000;
 	vm_pause_state(vm, &s->pause);
 }
 
@@ -116,8 +120,9 @@ static bool is_news(const struct sample *sent, const struct sample *now)
 	       a->weight != b->weight;
 }
 
-static void add_counters(cJSON *object, const struct mem_stats *mem)
+static void add_counters(cJSON *object, const struct sample *s)
 {
+	const struct mem_stats *mem = &s->mem;
 	cJSON *out = cJSON_AddObjectToObject(object, "counters");
 
 	ctl_add_u64(out, "fault_preserved", mem->fault_preserved);
@@ -128,7 +133,7 @@ static void add_counters(cJSON *object, const struct mem_stats *mem)
 	ctl_add_u64(out, "discarded",
 		    mem->discarded_unused + mem->discarded_volatile +
 			    mem->discarded_potential);
-	ctl_add_u64(out, "stall_us", mem->stall_us);
+	ctl_add_u64(out, "stall_us", s->stall_us);
 }
 
 /* Return: NULL if memory ran out. */
@@ -155,7 +160,7 @@ static cJSON *describe_sample(struct vm *vm, const struct sample *s)
 						       s->balloon_actual));
 	else
 		cJSON_AddNullToObject(out, "balloon");
-	add_counters(out, &s->mem);
+	add_counters(out, s);
 	return out;
 }
 
